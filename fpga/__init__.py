@@ -1,0 +1,1 @@
+"""Boards: synthesis, timing, bitstreams."""

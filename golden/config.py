@@ -1,0 +1,59 @@
+"""What every unit's configuration offers to the model, the hardware, the benches and the manifest."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lnsmadam.golden.format import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitConfig:
+    """Base of the frozen objects that fix every bit of a unit.
+
+    A subclass lists its formats and options as fields, and its ports as :attr:`inputs` and :attr:`outputs`.
+
+    Parameters
+    ----------
+    pipeline : int
+        Register stages, which is also the latency in cycles. :attr:`min_pipeline` to :attr:`max_pipeline`.
+    """
+
+    pipeline: int
+
+    #: The unit's name: the Verilog module, the registry's key, the command line's word.
+    unit: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if not self.min_pipeline <= self.pipeline <= self.max_pipeline:
+            raise ValueError(
+                f"Pipeline of {self.unit} must be from {self.min_pipeline} to {self.max_pipeline} stages, "
+                f"not {self.pipeline}"
+            )
+
+    @property
+    def min_pipeline(self) -> int:
+        """Fewest register stages: more than 0 where a memory reads on a clock edge."""
+        return 0
+
+    @property
+    def max_pipeline(self) -> int:
+        """Places of the datapath that can hold a register."""
+        raise NotImplementedError
+
+    @property
+    def inputs(self) -> dict[str, Format]:
+        """Fields of one transfer at ``i``, first field in the least significant bits."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> dict[str, Format]:
+        """Fields of one transfer at ``o``, first field in the least significant bits."""
+        raise NotImplementedError
+
+    def parameters(self) -> dict[str, Any]:
+        """What the manifest writes under ``parameters``, JSON types only."""
+        raise NotImplementedError
+
+    def guarantee(self) -> dict[str, Any]:
+        """What the manifest writes under ``guarantee``: rounding, achieved maximum error, what was checked."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Circuits: Amaranth components, one per unit."""

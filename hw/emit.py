@@ -1,0 +1,92 @@
+"""Verilog and manifest of a configured unit: the two files that everything downstream reads."""
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+
+from lnsmadam.golden.format import Format
+from lnsmadam.hw.pipeline import UnitComponent
+
+
+def _port(name: str, fields: dict[str, Format]) -> dict[str, Any]:
+    entries, lsb = [], 0
+    for field, fmt in fields.items():
+        entries.append({"name": field, "lsb": lsb, "width": fmt.width, "format": fmt.describe()})
+        lsb += fmt.width
+    return {
+        "name": name,
+        "valid": f"{name}__valid",
+        "ready": f"{name}__ready",
+        "payload": f"{name}__payload",
+        "width": lsb,
+        "fields": entries,
+    }
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a whole file or nothing: an interrupted run leaves what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A unit as Verilog text and manifest.
+
+    Attributes
+    ----------
+    verilog : str
+        Verilog-2005; the same configuration gives the same bytes.
+    manifest : dict
+        Ports, fields, latency, guarantee; JSON types only.
+    """
+
+    verilog: str
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["top"])
+
+    def write(self, directory: Path) -> tuple[Path, Path]:
+        """Writes ``NAME.v`` and then ``NAME.json``; returns both paths."""
+        directory = Path(directory)
+        verilog_path, manifest_path = directory / f"{self.name}.v", directory / f"{self.name}.json"
+        # A manifest must never stand beside another run's Verilog: it goes first and comes back last.
+        manifest_path.unlink(missing_ok=True)
+        write_atomically(verilog_path, self.verilog)
+        write_atomically(manifest_path, json.dumps(self.manifest, indent=2) + "\n")
+        return verilog_path, manifest_path
+
+
+def emit(component: UnitComponent) -> Emitted:
+    """Converts a unit to Verilog and describes it."""
+    config = component.config
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = verilog.convert(component, name=config.unit, emit_src=False, strip_internal_attrs=True)
+    manifest = {
+        "unit": config.unit,
+        "top": config.unit,
+        "verilog": f"{config.unit}.v",
+        "parameters": config.parameters(),
+        # A unit without registers has no clock and no reset port.
+        "clock": "clk" if config.pipeline else None,
+        "reset": "rst" if config.pipeline else None,
+        "latency": component.latency,
+        "interval": component.interval,
+        "inputs": [_port("i", config.inputs)],
+        "outputs": [_port("o", config.outputs)],
+        "guarantee": config.guarantee(),
+    }
+    return Emitted(text, manifest)

@@ -1,0 +1,1 @@
+"""Evidence: runs the emitted Verilog against the golden model."""

@@ -1,0 +1,1 @@
+"""Logarithmic arithmetic that learns: hardware generator, golden model and evidence."""
