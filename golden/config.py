@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lnsmadam.golden.format import Format
+from lnsmadam.golden.format import LNS8, Format, LNSFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +57,22 @@ class UnitConfig:
     def guarantee(self) -> dict[str, Any]:
         """What the manifest writes under ``guarantee``: rounding, achieved maximum error, what was checked."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneFormatConfig(UnitConfig):
+    """Base of units that compute one integer operation on logs of one format.
+
+    Parameters
+    ----------
+    format : LNSFormat
+        Format of the operands and of the result.
+    """
+
+    format: LNSFormat = LNS8
+
+    def parameters(self) -> dict[str, Any]:
+        return {**self.format.parameters(), "pipeline": self.pipeline}
+
+    def guarantee(self) -> dict[str, Any]:
+        return {"rounding": "exact", "max_error_ulp": 0.0, "checked": "exact by construction"}

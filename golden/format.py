@@ -128,6 +128,17 @@ class LNSFormat:
         return -(1 << (self.log_width - 1))
 
     @property
+    def code_min(self) -> int:
+        """Smallest log that a word can hold beside zero's: units read such a word as the number it stands for, even
+        where ``levels`` ends the format sooner."""
+        return self.zero_log + 1
+
+    @property
+    def code_max(self) -> int:
+        """Largest log that a word can hold."""
+        return -self.zero_log - 1
+
+    @property
     def zero(self) -> int:
         """The word +0."""
         return self.zero_log & self.log_mask
@@ -145,7 +156,7 @@ class LNSFormat:
     @property
     def is_full_range(self) -> bool:
         """Whether log_min and log_max are those of the width."""
-        return self.log_min == self.zero_log + 1 and self.log_max == -self.zero_log - 1
+        return self.log_min == self.code_min and self.log_max == self.code_max
 
     def unpack(self, words: npt.ArrayLike) -> tuple[Words, Words]:
         """``(sign, log)`` of words, as int64 arrays of the same shape; a zero has log :attr:`zero_log`."""
@@ -220,11 +231,15 @@ class LNSFormat:
             f"lns{self.width}_{self.base_factor:g}",
         )
 
-    def describe(self) -> dict[str, Any]:
-        """The format as a manifest writes it."""
+    def parameters(self) -> dict[str, Any]:
+        """The numbers that make the format, as a manifest's ``parameters`` write them."""
         factor = int(self.base_factor) if self.base_factor.is_integer() else self.base_factor
-        entry: dict[str, Any] = {"kind": self.kind, "width": self.width, "base_factor": factor}
+        entry: dict[str, Any] = {"width": self.width, "base_factor": factor}
         return entry if self.is_full_range else entry | {"log_min": self.log_min, "log_max": self.log_max}
+
+    def describe(self) -> dict[str, Any]:
+        """The format of a port's field, as a manifest writes it."""
+        return {"kind": self.kind, **self.parameters()}
 
 
 @dataclass(frozen=True)
@@ -265,7 +280,9 @@ class FixedFormat:
         """Words of integers; raises ``ValueError`` on one that does not fit."""
         array = np.asarray(integers, dtype=np.int64)
         if array.size and (array.min() < self.minimum or array.max() > self.maximum):
-            raise ValueError(f"Integer must be in {self.minimum} … {self.maximum}, not {array.min()} … {array.max()}")
+            raise ValueError(
+                f"Integer must be in {self.minimum} … {self.maximum}, not {array.min()} … {array.max()}"
+            )
         return (array & ((1 << self.width) - 1)).astype(self.dtype)[()]
 
     def decode(self, words: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -1,25 +1,18 @@
 """Multiplication of LNS words: one addition of logs."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy.typing as npt
 
-from lnsmadam.golden.config import UnitConfig
-from lnsmadam.golden.format import LNS8, Format, LNSFormat, Words
+from lnsmadam.golden.config import OneFormatConfig
+from lnsmadam.golden.format import Format, Words
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiplyConfig(UnitConfig):
-    """Configuration of ``multiply``.
+class MultiplyConfig(OneFormatConfig):
+    """Configuration of ``multiply``, for one format of operands and result."""
 
-    Parameters
-    ----------
-    format : LNSFormat
-        Format of both operands and of the product.
-    """
-
-    format: LNSFormat = LNS8
     pipeline: int = 2
     unit: ClassVar[str] = "multiply"
 
@@ -34,12 +27,6 @@ class MultiplyConfig(UnitConfig):
     @property
     def outputs(self) -> dict[str, Format]:
         return {"result": self.format}
-
-    def parameters(self) -> dict[str, Any]:
-        return {**self.format.describe(), "pipeline": self.pipeline}
-
-    def guarantee(self) -> dict[str, Any]:
-        return {"rounding": "exact", "max_error_ulp": 0.0, "checked": "exact by construction"}
 
 
 def multiply(config: MultiplyConfig, a: npt.ArrayLike, b: npt.ArrayLike) -> Words:

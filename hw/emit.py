@@ -72,6 +72,8 @@ class Emitted:
 def emit(component: UnitComponent) -> Emitted:
     """Converts a unit to Verilog and describes it."""
     config = component.config
+    # Amaranth prefers a Yosys it finds on PATH; the bytes must not depend on the machine.
+    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         text = verilog.convert(component, name=config.unit, emit_src=False, strip_internal_attrs=True)

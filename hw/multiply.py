@@ -1,10 +1,10 @@
 """Multiplication of LNS words."""
 
-from amaranth.hdl import Const, Module, signed
+from amaranth.hdl import Module
 
 from lnsmadam.golden.multiply import MultiplyConfig
 from lnsmadam.hw.lns import is_zero_log
-from lnsmadam.hw.pipeline import Pipeline, UnitComponent, saturated, word
+from lnsmadam.hw.pipeline import Pipeline, UnitComponent, finish_in_range
 
 
 class Multiply(UnitComponent):
@@ -19,7 +19,6 @@ class Multiply(UnitComponent):
 
     def elaborate(self, platform):
         m = Module()
-        fmt = self.config.format
         pipeline = Pipeline(m, self)
         a, b = self.i.payload.a, self.i.payload.b
 
@@ -29,14 +28,5 @@ class Multiply(UnitComponent):
         is_zero = pipeline.register(is_zero_log(a.log) | is_zero_log(b.log), name="is_zero")
         sign = pipeline.register(a.sign ^ b.sign, name="sign")
 
-        pipeline.boundary()
-        above, below = saturated(log, fmt)
-        flush = below | is_zero
-        zero_log = Const(fmt.zero_log, signed(fmt.log_width))
-        max_log = Const(fmt.log_max, signed(fmt.log_width))
-        log = pipeline.register(
-            log[: fmt.log_width].as_signed(), name="result", force=[(flush, zero_log), (above, max_log)]
-        )
-        sign = pipeline.register(sign, name="result_sign", force=[(flush, 0)])
-        pipeline.finish(result=word(sign, log, fmt))
+        finish_in_range(pipeline, self.config.format, sign, log, is_zero)
         return m

@@ -6,14 +6,16 @@ A unit writes its datapath once, with a boundary wherever a register could stand
     advance = ~o.valid | o.ready        # nothing waits at the output, or it leaves now
     i.ready = advance
 
-so a stall stops the whole pipeline in one cycle and costs one LUT whatever the depth.
+so a stall stops the whole pipeline in one cycle and costs one LUT whatever the depth. While reset is held,
+``advance`` is true as well and only "not valid" enters the stages: set and enable then need no LUT of their own.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.config import UnitConfig
+from lnsmadam.golden.format import LNSFormat
 from lnsmadam.hw.lns import layout_of
 
 
@@ -87,7 +89,8 @@ class Pipeline:
     advance : Signal
         Enable of every register of the datapath, memories included.
     accept : Signal
-        A transfer happens at ``i``: state such as a random generator moves on.
+        A transfer happens at ``i``: state such as a random generator moves on. (In reset it may be high too; state
+        that follows it is then held by its own reset.)
     """
 
     def __init__(self, m: Module, component: UnitComponent, registered: frozenset[int] | None = None):
@@ -98,10 +101,12 @@ class Pipeline:
         assert len(self._registered) == config.pipeline
         self._index = 0
         self._valid: Value = component.i.valid
+        # Without registers there is nothing to reset, and no reset port should appear.
+        self._reset: Value = ResetSignal(allow_reset_less=True) if config.pipeline else Const(0)
         self.advance = Signal()
         self.accept = Signal()
         m.d.comb += [
-            self.advance.eq(~component.o.valid | component.o.ready),
+            self.advance.eq(~component.o.valid | component.o.ready | self._reset),
             component.i.ready.eq(self.advance),
             self.accept.eq(component.i.valid & self.advance),
         ]
@@ -115,9 +120,11 @@ class Pipeline:
         is_registered = self._index in self._registered
         assert is_registered or not memory
         if is_registered:
-            valid = Signal(name=f"valid_{self._index}")
+            valid = Signal(name=f"valid_{self._index}", reset_less=True)
             with self._m.If(self.advance):
                 self._m.d.sync += valid.eq(self._valid)
+                with self._m.If(self._reset):
+                    self._m.d.sync += valid.eq(0)
             self._valid = valid
         return is_registered
 
@@ -152,14 +159,46 @@ class Pipeline:
             self._m.d.comb += Value.cast(getattr(out.payload, name)).eq(Value.cast(value))
 
 
-def saturated(log, fmt):
-    """``(above, below)``: whether a signed log lies above ``fmt.log_max`` or below ``fmt.log_min``."""
-    return log > fmt.log_max, log < fmt.log_min
+def out_of_range(log, fmt: LNSFormat):
+    """``(above, below)``: whether a signed log lies above ``fmt.log_max`` or below ``fmt.log_min``.
+
+    Where the range is all that the width offers, the upper bits tell, without a comparison's carry chain.
+    """
+    if not fmt.is_full_range:
+        return log > fmt.log_max, log < fmt.log_min
+    upper, lower = log[fmt.log_width - 1 : -1], log[: fmt.log_width - 1]
+    return ~log[-1] & upper.any(), log[-1] & ~(upper.all() & lower.any())
 
 
-def word(sign, log, fmt) -> Value:
+def word(sign, log, fmt: LNSFormat) -> Value:
     """The bits of a word from its fields, the log cut to the format's width."""
     return Cat(Value.cast(log)[: fmt.log_width], sign)
 
 
-__all__ = ["Const", "Pipeline", "UnitComponent", "saturated", "spread", "word"]
+def finish_in_range(
+    pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, overflows=None, invalid=None
+) -> None:
+    """The last boundary of a unit whose result is one log: the range rule, and ``o``.
+
+    Parameters
+    ----------
+    sign, log, is_zero : values
+        The result, its log signed and of any width.
+    overflows : value, optional
+        The result is beyond the largest whatever its log.
+    invalid : value, optional
+        The flag beside the result.
+    """
+    log = Value.cast(log)
+    pipeline.boundary()
+    above, below = out_of_range(log, fmt)
+    flush = is_zero | (below if overflows is None else below & ~overflows)
+    above = above if overflows is None else above | overflows
+    result = pipeline.register(
+        log[: fmt.log_width],
+        name="result",
+        force=[(flush, fmt.zero), (above, fmt.max_word)],
+    )
+    sign = pipeline.register(sign, name="result_sign", force=[(flush, 0)])
+    flags = {} if invalid is None else {"invalid": pipeline.register(invalid, name="invalid")}
+    pipeline.finish(result=word(sign, result, fmt), **flags)

@@ -1,0 +1,186 @@
+"""The sum of two numbers given by their logs: what ``multiply_add`` and ``add`` share.
+
+``log2(2**x ± 2**y) = max(x, y) + log2(1 ± 2**-z)`` with ``z = |x - y|`` an integer number of steps, so a table
+over the integers z of ``f(z) = base_factor * log2(1 ± 2**(-z / base_factor))``, rounded, gives the correctly
+rounded sum. Wide formats replace the table by an interpolator (:mod:`lnsmadam.golden.segments`) whose integer
+values are within one step of f.
+"""
+
+import enum
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnsmadam.golden import segments
+from lnsmadam.golden.config import UnitConfig
+from lnsmadam.golden.format import LNSFormat, Words
+from lnsmadam.golden.reference import gauss_log_reals, round_gauss_log
+from lnsmadam.golden.segments import Segments, fit_segments
+
+#: Widest result whose sum is correctly rounded by a table.
+MAX_TABLE_WIDTH = 10
+
+Integers = npt.NDArray[np.int64]
+
+
+class Approximator(enum.Enum):
+    """How the Gaussian logs are evaluated."""
+
+    TABLE = "table"
+    SEGMENTS = "segments"
+
+
+class Memory(enum.Enum):
+    """Where the hardware keeps the approximator's constants."""
+
+    LOGIC = "logic"
+    BLOCK = "block"
+
+
+def vanishing_difference(base_factor: float) -> int:
+    """Smallest z from which on both rounded Gaussian logs are 0."""
+    # |f-(z)| > f+(z), and f-(z) < 1/2 from z = -base_factor * log2(1 - 2**(-1/(2 base_factor))) on.
+    bound = int(-base_factor * np.log2(-np.expm1(-np.log(2.0) / (2 * base_factor)))) + 2
+    z = np.arange(max(1, bound - 8), bound + 8, dtype=np.int64)
+    nonzero = (round_gauss_log(z, base_factor, True) != 0) | (round_gauss_log(z, base_factor, False) != 0)
+    return int(z[nonzero][-1]) + 1 if nonzero.any() else int(z[0])
+
+
+@functools.lru_cache(maxsize=64)
+def gauss_log_tables(base_factor: float) -> tuple[Integers, Integers]:
+    """Correctly rounded ``(f+, f-)`` for z = 0 … :func:`vanishing_difference`, whose last entries are 0.
+
+    ``f-(0)`` is minus infinity; its entry is 0 and the callers treat exact cancellation apart.
+    """
+    z = np.arange(vanishing_difference(base_factor) + 1, dtype=np.int64)
+    add = round_gauss_log(z, base_factor, False)
+    subtract = np.concatenate([[0], round_gauss_log(z[1:], base_factor, True)])
+    return add, subtract
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumConfig(UnitConfig):
+    """What the configurations of units with a sum share.
+
+    Parameters
+    ----------
+    accumulator : LNSFormat
+        Format of the result, and of the operand that is not a product.
+    approximator : Approximator, optional
+        By default a table up to 10 bits, segments beyond.
+    memory : Memory
+        Logic alone, or block RAM for the approximator's constants.
+    pipeline : int, optional
+        Register stages; by default as many as the datapath has places for.
+    """
+
+    accumulator: LNSFormat
+    approximator: Approximator | None = None
+    memory: Memory = Memory.LOGIC
+    pipeline: int = None  # type: ignore[assignment]  # filled in below
+
+    def __post_init__(self) -> None:
+        fits_table = self.accumulator.width <= MAX_TABLE_WIDTH
+        if self.approximator is None:
+            default = Approximator.TABLE if fits_table else Approximator.SEGMENTS
+            object.__setattr__(self, "approximator", default)
+        if self.approximator is Approximator.TABLE and not fits_table:
+            raise ValueError(
+                f"Approximator table takes results of up to {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}"
+            )
+        if self.approximator is Approximator.SEGMENTS and fits_table:
+            raise ValueError(
+                f"Approximator segments takes results of more than {MAX_TABLE_WIDTH} bits, "
+                f"not {self.accumulator.width}"
+            )
+        if self.pipeline is None:
+            object.__setattr__(self, "pipeline", self.max_pipeline)
+        super().__post_init__()
+
+    @property
+    def min_pipeline(self) -> int:
+        if self.approximator is Approximator.SEGMENTS:
+            return segments.min_pipeline(self.memory.value)
+        return int(self.memory is Memory.BLOCK)
+
+    @property
+    def max_pipeline(self) -> int:
+        if self.approximator is Approximator.SEGMENTS:
+            return segments.max_pipeline(self.memory.value)
+        return 6 if self.memory is Memory.BLOCK else 7
+
+    @property
+    def x_range(self) -> tuple[int, int]:
+        """Smallest and largest log of the first operand of the sum, in steps of the result."""
+        raise NotImplementedError
+
+    @property
+    def z_max(self) -> int:
+        """Largest difference of two logs that can meet."""
+        low, high = self.x_range
+        return max(high - self.accumulator.code_min, self.accumulator.code_max - low)
+
+    @property
+    def segments(self) -> Segments:
+        """The interpolator of a wide format."""
+        return fit_segments(self.accumulator.base_factor, self.memory.value)
+
+    @property
+    def gauss_logs(self) -> tuple[Integers, Integers]:
+        """Integer ``(f+, f-)`` by z, as this configuration evaluates them; 0 beyond the last entry."""
+        if self.approximator is Approximator.TABLE:
+            return gauss_log_tables(self.accumulator.base_factor)
+        return _segment_tables(self.segments, self.z_max)
+
+    def guarantee(self) -> dict[str, Any]:
+        """Rounding and the largest error over every z that can occur, exact arguments 0 and 1 apart."""
+        error = _max_error(self)
+        return {
+            "rounding": "nearest" if self.approximator is Approximator.TABLE else "faithful",
+            "max_error_ulp": round(error, 6),
+            "checked": f"all z, addition 0…{self.z_max}, subtraction 1…{self.z_max}",
+        }
+
+
+@functools.lru_cache(maxsize=8)
+def _segment_tables(segments: Segments, z_max: int) -> tuple[Integers, Integers]:
+    z = np.arange(z_max + 2, dtype=np.int64)
+    subtract = segments.evaluate(z, True)
+    subtract[0] = 0
+    return segments.evaluate(z, False), subtract
+
+
+@functools.lru_cache(maxsize=64)
+def _max_error(config: SumConfig) -> float:
+    worst = 0.0
+    for table, subtract in zip(config.gauss_logs, (False, True), strict=True):
+        z = np.arange(int(subtract), config.z_max + 1, dtype=np.int64)
+        exact = gauss_log_reals(z, config.accumulator.base_factor, subtract)
+        worst = max(worst, float(np.abs(table[np.minimum(z, len(table) - 1)] - exact).max()))
+    return worst
+
+
+def log_sum(
+    config: SumConfig, sign_x: Words, log_x: Words, zero_x: Words, sign_y: Words, log_y: Words, zero_y: Words
+) -> Words:
+    """The word of ``x + y``, one rounding, under the range rule; exact cancellation is +0.
+
+    Parameters
+    ----------
+    sign_x, log_x, zero_x : integer arrays that broadcast
+        Sign, log in steps of the result, and whether the operand is zero; ``log_x`` may exceed the result's
+        range.
+    """
+    add, subtract = config.gauss_logs
+    differs = (sign_x ^ sign_y).astype(bool)
+    last = len(add) - 1
+    z = np.minimum(np.abs(log_x - log_y), last)
+    total = np.maximum(log_x, log_y) + np.where(differs, subtract[z], add[z])
+    sign = np.where(log_x > log_y, sign_x, sign_y)
+    cancels = differs & (log_x == log_y)
+    total = np.where(zero_x, log_y, np.where(zero_y, log_x, total))
+    sign = np.where(zero_x, sign_y, np.where(zero_y, sign_x, sign))
+    return config.accumulator.fit(sign, total, (zero_x & zero_y) | (cancels & ~zero_x & ~zero_y))

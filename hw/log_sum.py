@@ -1,0 +1,293 @@
+"""The sum of two numbers given by their logs, for results narrow enough for a table.
+
+Seven boundaries (six with block RAM), named for what stands behind them::
+
+    1 operands    logs x and y, their signs; a zero is a log so small that it cannot matter
+    2 difference  d = y - x
+    3 distance    |d|, and the larger log          (block RAM: its read port, addressed by d itself)
+    4 magnitude   the table's |f(|d|)|             (logic only)
+    5 total       larger log ± magnitude
+    6 saturated   a log above the largest is the largest
+    7 flushed     a log below the smallest, and exact cancellation, is +0
+
+Where a value must be forced, it is forced in a register, whose set or reset costs no LUT.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib.memory import Memory as BlockMemory
+
+from lnsmadam.golden.log_sum import Memory, SumConfig
+from lnsmadam.hw.pipeline import Pipeline, out_of_range, word
+
+
+@dataclass(frozen=True)
+class SumCodes:
+    """How a sum's datapath writes its logs; changes no bit of the result.
+
+    Attributes
+    ----------
+    log_bits : int
+        Bits of the signed logs of both operands.
+    zero_x, zero_y : int
+        Logs that stand for zero. They meet every other log so far away, or so far below the result's range,
+        that the datapath needs no further word about zeros.
+    index_bits : int
+        Bits of the distance |d| (of d, with block RAM) that address the table; its entries beyond are 0.
+    total_bits : int
+        Bits of the sum before the range rule.
+    kill : int
+        Magnitude that takes any log of two equal operands below the range.
+    """
+
+    log_bits: int
+    zero_x: int
+    zero_y: int
+    index_bits: int
+    total_bits: int
+    kill: int
+
+
+def _magnitudes(config: SumConfig, d: np.ndarray, subtract: bool, kill: int) -> np.ndarray:
+    """Signed steps that the sum adds to the larger log, for each difference d."""
+    table = config.gauss_logs[int(subtract)]
+    values = table[np.minimum(np.abs(d), len(table) - 1)]
+    return np.where(d == 0, -kill, values) if subtract else values
+
+
+def _zeros_are_right(config: SumConfig, codes: SumCodes) -> bool:
+    """Whether the markers of zero give every result that the definition gives, tried on every log."""
+    fmt = config.accumulator
+    x = np.arange(config.x_range[0], config.x_range[1] + 1)
+    y = np.arange(fmt.code_min, fmt.code_max + 1)
+
+    def in_range(log: np.ndarray) -> np.ndarray:
+        return np.where(log < fmt.log_min, fmt.zero_log, np.minimum(log, fmt.log_max))
+
+    def results(x: np.ndarray, y: np.ndarray, subtract: bool) -> np.ndarray:
+        d = y - x
+        if config.memory is Memory.BLOCK:
+            span = 1 << codes.index_bits
+            d = (d + span // 2) % span - span // 2
+        return in_range(np.maximum(x, y) + _magnitudes(config, d, subtract, codes.kill))
+
+    for subtract in (False, True):
+        if (results(x, np.array(codes.zero_y), subtract) != in_range(x)).any():
+            return False
+        if (results(np.array(codes.zero_x), y, subtract) != in_range(y)).any():
+            return False
+        if results(np.array(codes.zero_x), np.array(codes.zero_y), subtract) != fmt.zero_log:
+            return False
+        if config.memory is Memory.BLOCK:
+            # The address wraps: no pair of logs may meet an entry that is not its own.
+            xs, ys = np.meshgrid(x, y)
+            right = in_range(np.maximum(xs, ys) + _magnitudes(config, ys - xs, subtract, codes.kill))
+            if (results(xs, ys, subtract) != right).any():
+                return False
+    return True
+
+
+@functools.lru_cache(maxsize=64)
+def sum_codes(config: SumConfig) -> SumCodes:
+    """The narrowest codes that are right for every pair of logs, found by trying all of them."""
+    fmt = config.accumulator
+    last = len(config.gauss_logs[0]) - 1
+    low, high = config.x_range
+    log_bits = max(_signed_bits(low), _signed_bits(high), fmt.log_width)
+    deepest = int(config.gauss_logs[1].min())
+    for bits in range(log_bits, log_bits + 3):
+        floor = -(1 << (bits - 1))
+        # A power of two that takes the largest log with an equal partner below the range.
+        kill = 1 << (fmt.code_max - fmt.log_min).bit_length()
+        index_bits = (last - 1).bit_length() + (2 if config.memory is Memory.BLOCK else 0)
+        total = max(_signed_bits(floor - kill), _signed_bits(high + int(config.gauss_logs[0].max())))
+        total = max(total, _signed_bits(floor + deepest))
+        # x alone is forced to the floor; y may need a smaller one where the address wraps.
+        for zero_y in sorted(range(floor, fmt.code_min), key=lambda code: (code != floor, abs(code))):
+            codes = SumCodes(bits, floor, zero_y, index_bits, total, kill)
+            if _zeros_are_right(config, codes):
+                return codes
+            if config.memory is not Memory.BLOCK:
+                break
+    raise ValueError(f"No code for zero keeps clear of the other logs for {fmt}")
+
+
+def _signed_bits(value: int) -> int:
+    """Bits of a two's-complement integer that holds ``value``."""
+    return (value if value >= 0 else ~value).bit_length() + 1
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One side of the sum: sign, signed log, and whether it is zero."""
+
+    sign: Value
+    log: Value
+    is_zero: Value
+
+
+#: Boundaries that keep their register, by the number of registers, where the constants are in logic. The order
+#: in which they go: first the cheap last step, then the shortest neighbours meet.
+_IN_LOGIC = {
+    7: (1, 2, 3, 4, 5, 6, 7),
+    6: (1, 2, 3, 4, 5, 7),
+    5: (1, 3, 4, 5, 7),
+    4: (1, 3, 4, 7),
+    3: (1, 4, 7),
+    2: (3, 7),
+}
+#: The same with block RAM, whose read port stands at boundary 3.
+_IN_BLOCK = {6: (1, 2, 3, 4, 5, 6), 5: (1, 2, 3, 4, 6), 4: (1, 3, 4, 6), 3: (1, 3, 6), 2: (3, 6), 1: (3,)}
+
+
+def registered_boundaries(config: SumConfig) -> frozenset[int]:
+    """Which boundaries of :func:`log_sum` hold a register."""
+    if config.memory is Memory.BLOCK:
+        return frozenset(_IN_BLOCK[config.pipeline])
+    return frozenset(_IN_LOGIC.get(config.pipeline, (7,) * config.pipeline))
+
+
+def log_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, y: Operand) -> None:
+    """Builds the datapath from both operands to ``o.payload.result``, all boundaries included.
+
+    ``x.log`` may exceed the result's range; ``y.log`` may not.
+    """
+    codes = sum_codes(config)
+    fmt = config.accumulator
+    bits, shape = codes.log_bits, signed(codes.log_bits)
+
+    pipeline.boundary()
+    # Kept inverted, so that the difference below is an addition.
+    not_x = Signal(shape)
+    y_log = Signal(shape)
+    m.d.comb += [not_x.eq(~x.log), y_log.eq(y.log)]
+    not_x = pipeline.register(not_x, name="not_x", force=[(x.is_zero, Const(~codes.zero_x, shape))])
+    y_log = pipeline.register(y_log, name="y", force=[(y.is_zero, Const(codes.zero_y, shape))])
+    x_sign = pipeline.register(x.sign, name="x_sign")
+    subtract = pipeline.register(x.sign ^ y.sign, name="subtract")
+
+    pipeline.boundary()
+    difference = Signal(signed(bits + 1))
+    m.d.comb += difference.eq(y_log + not_x + 1)
+    d = pipeline.register(difference, name="difference")
+    not_x = pipeline.register(not_x, name="not_x")
+    y_log = pipeline.register(y_log, name="y")
+    x_sign = pipeline.register(x_sign, name="x_sign")
+    subtract = pipeline.register(subtract, name="subtract")
+
+    x_larger = d[-1]
+    larger = Mux(x_larger, ~not_x, y_log)
+    sign = x_sign ^ (subtract & ~x_larger)
+    if config.memory is Memory.BLOCK:
+        magnitude = _block_table(m, pipeline, config, codes, Cat(d[: codes.index_bits], subtract))
+        larger = pipeline.register(larger, name="larger")
+        sign = pipeline.register(sign, name="sign")
+        subtract = pipeline.register(subtract, name="subtract")
+    else:
+        pipeline.boundary()
+        index, far = _distance(m, d, codes.index_bits)
+        index = pipeline.register(index, name="distance")
+        far = pipeline.register(far, name="far")
+        larger = pipeline.register(larger, name="larger")
+        sign = pipeline.register(sign, name="sign")
+        subtract = pipeline.register(subtract, name="subtract")
+
+        pipeline.boundary()
+        magnitude = _logic_table(m, config, codes, index, subtract)
+        # Far apart, all of it is forced to 0, the sign of the addend included.
+        magnitude = pipeline.register(magnitude, name="magnitude", force=[(far, 0)])
+        larger = pipeline.register(larger, name="larger")
+        sign = pipeline.register(sign, name="sign")
+        subtract = pipeline.register(subtract, name="subtract", force=[(far, 0)])
+
+    pipeline.boundary()
+    # -magnitude is ~magnitude + 1; the table holds the inverted bits, the sign of the addend is `subtract`, and
+    # the 1 enters the carry chain below its first bit. `keep` is 0 where x and y cancel: it stands in for one
+    # of the addend's sign bits, which takes the sum below the range.
+    steps, keep = magnitude[:-1], magnitude[-1]
+    kill_bit = codes.kill.bit_length() - 1
+    below, above = kill_bit - len(steps), codes.total_bits - kill_bit - 1
+    addend = Cat(steps, subtract.replicate(below), keep, subtract.replicate(above))
+    total = Signal(signed(codes.total_bits + 1))
+    m.d.comb += total.eq(Cat(Const(1, 1), larger).as_signed() + Cat(subtract, addend).as_signed())
+    total = total[1:].as_signed()
+    total = pipeline.register(total, name="total")
+    sign = pipeline.register(sign, name="sign")
+
+    pipeline.boundary()
+    above, below = out_of_range(total, fmt)
+    result = pipeline.register(
+        total[: fmt.log_width - 1], name="saturated", force=[(above, fmt.log_max & (fmt.log_mask >> 1))]
+    )
+    negative = pipeline.register(total[-1], name="negative")
+    below = pipeline.register(below, name="below")
+    sign = pipeline.register(sign, name="sign")
+
+    pipeline.boundary()
+    flushed = pipeline.register(Cat(result, negative), name="result", force=[(below, fmt.zero)])
+    sign = pipeline.register(sign, name="result_sign", force=[(below, 0)])
+    pipeline.finish(result=word(sign, flushed, fmt))
+
+
+def _distance(m: Module, d, index_bits: int):
+    """``(|d|`` below ``2**index_bits``, whether it is not below)``."""
+    negative = d[-1]
+    magnitude = Signal(index_bits + 1)
+    # -d = ~(d - 1): the adder adds the sign to every bit, and each LUT inverts.
+    low = d[: index_bits + 1] + negative.replicate(index_bits + 1)
+    m.d.comb += magnitude.eq(low[: index_bits + 1] ^ negative.replicate(index_bits + 1))
+    # d + 2**index_bits underflows only where a borrow has left bits that differ from the sign's.
+    borrow_free = magnitude[-1] ^ d[index_bits]
+    upper = d[index_bits:-1]
+    far = Mux(negative, ~(upper.all() & borrow_free), upper.any())
+    return magnitude[:index_bits], far
+
+
+def table_entries(config: SumConfig, codes: SumCodes, block: bool) -> list[int]:
+    """Contents of the table: the magnitude, below one bit that says exact cancellation.
+
+    The address is ``subtract`` above |d|, or above d with ``block``.
+    """
+    span = 1 << codes.index_bits
+    d = np.arange(span)
+    if block:
+        d = (d + span // 2) % span - span // 2
+    bits = magnitude_bits(config)
+    entries: list[int] = []
+    for subtract in (False, True):
+        steps = np.abs(_magnitudes(config, d, subtract, 0))
+        for delta, step in zip(d, steps, strict=True):
+            cancels = subtract and delta == 0
+            inverted = (1 << bits) - 1 - int(step) + (1 << bits) * (not cancels)
+            entries.append(inverted if subtract else int(step))
+    return entries
+
+
+def magnitude_bits(config: SumConfig) -> int:
+    """Bits of the largest |f| in the tables."""
+    return max(int(np.abs(table).max()).bit_length() for table in config.gauss_logs)
+
+
+def _logic_table(m: Module, config: SumConfig, codes: SumCodes, index, subtract):
+    entries = table_entries(config, codes, block=False)
+    output = Signal(unsigned(magnitude_bits(config) + 1), name="table")
+    with m.Switch(Cat(index, subtract)):
+        for address, entry in enumerate(entries):
+            if entry:
+                with m.Case(address):
+                    m.d.comb += output.eq(entry)
+    return output
+
+
+def _block_table(m: Module, pipeline: Pipeline, config: SumConfig, codes: SumCodes, address):
+    entries = table_entries(config, codes, block=True)
+    memory = BlockMemory(shape=unsigned(magnitude_bits(config) + 1), depth=len(entries), init=entries)
+    memory.attrs["ram_style"] = "block"
+    m.submodules.table = memory
+    pipeline.boundary(memory=True)
+    port = memory.read_port()
+    m.d.comb += [port.addr.eq(address), port.en.eq(pipeline.advance)]
+    return port.data
