@@ -21,6 +21,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from amaranth.lib.memory import Memory as BlockMemory
 
 from lnsmadam.golden.log_sum import Memory, SumConfig
+from lnsmadam.hw.lut_network import Table, look_up
 from lnsmadam.hw.pipeline import Pipeline, out_of_range, word
 
 
@@ -51,67 +52,70 @@ class SumCodes:
     kill: int
 
 
-def _magnitudes(config: SumConfig, d: np.ndarray, subtract: bool, kill: int) -> np.ndarray:
-    """Signed steps that the sum adds to the larger log, for each difference d."""
-    table = config.gauss_logs[int(subtract)]
-    values = table[np.minimum(np.abs(d), len(table) - 1)]
-    return np.where(d == 0, -kill, values) if subtract else values
+class _Trial:
+    """The datapath's sum on integers, to try codes before a circuit has them."""
 
+    def __init__(self, config: SumConfig, index_bits: int, kill: int):
+        self._config, self._index_bits, self._kill = config, index_bits, kill
 
-def _zeros_are_right(config: SumConfig, codes: SumCodes) -> bool:
-    """Whether the markers of zero give every result that the definition gives, tried on every log."""
-    fmt = config.accumulator
-    x = np.arange(config.x_range[0], config.x_range[1] + 1)
-    y = np.arange(fmt.code_min, fmt.code_max + 1)
-
-    def in_range(log: np.ndarray) -> np.ndarray:
-        return np.where(log < fmt.log_min, fmt.zero_log, np.minimum(log, fmt.log_max))
-
-    def results(x: np.ndarray, y: np.ndarray, subtract: bool) -> np.ndarray:
+    def total(self, x: np.ndarray, y: np.ndarray, subtract: bool) -> np.ndarray:
+        """Sum of the logs x and y before the range rule."""
         d = y - x
-        if config.memory is Memory.BLOCK:
-            span = 1 << codes.index_bits
+        if self._config.memory is Memory.BLOCK:
+            span = 1 << self._index_bits
             d = (d + span // 2) % span - span // 2
-        return in_range(np.maximum(x, y) + _magnitudes(config, d, subtract, codes.kill))
+        steps = self._config.gauss_logs[int(subtract)]
+        steps = steps[np.minimum(np.abs(d), len(steps) - 1)]
+        return np.maximum(x, y) + (np.where(d == 0, -self._kill, steps) if subtract else steps)
 
-    for subtract in (False, True):
-        if (results(x, np.array(codes.zero_y), subtract) != in_range(x)).any():
-            return False
-        if (results(np.array(codes.zero_x), y, subtract) != in_range(y)).any():
-            return False
-        if results(np.array(codes.zero_x), np.array(codes.zero_y), subtract) != fmt.zero_log:
-            return False
-        if config.memory is Memory.BLOCK:
-            # The address wraps: no pair of logs may meet an entry that is not its own.
-            xs, ys = np.meshgrid(x, y)
-            right = in_range(np.maximum(xs, ys) + _magnitudes(config, ys - xs, subtract, codes.kill))
-            if (results(xs, ys, subtract) != right).any():
-                return False
-    return True
+    def agrees(self, x: np.ndarray, y: np.ndarray, exact: np.ndarray, subtract: bool) -> bool:
+        """Whether the sums are, under the range rule, the logs ``exact``."""
+        return bool((self._in_range(self.total(x, y, subtract)) == self._in_range(exact)).all())
+
+    def _in_range(self, log: np.ndarray) -> np.ndarray:
+        fmt = self._config.accumulator
+        return np.where(log < fmt.log_min, fmt.zero_log, np.minimum(log, fmt.log_max))
 
 
 @functools.lru_cache(maxsize=64)
 def sum_codes(config: SumConfig) -> SumCodes:
     """The narrowest codes that are right for every pair of logs, found by trying all of them."""
     fmt = config.accumulator
-    last = len(config.gauss_logs[0]) - 1
     low, high = config.x_range
+    x, y = np.arange(low, high + 1), np.arange(fmt.code_min, fmt.code_max + 1)
+    # A power of two that takes the largest log with an equal partner below the range. The table's entry there is
+    # arbitrary in its other bits: the sum may lie lower by all of them.
+    kill = 1 << (fmt.code_max - fmt.log_min).bit_length()
+    slack = (1 << magnitude_bits(config)) - 1
+    index_bits = (len(config.gauss_logs[0]) - 2).bit_length() + (2 if config.memory is Memory.BLOCK else 0)
+    trial = _Trial(config, index_bits, kill)
+    if config.memory is Memory.BLOCK:
+        # The address wraps: no pair of logs may meet an entry that is not its own.
+        exact = _Trial(config, 32, kill)
+        xs, ys = np.meshgrid(x, y)
+        assert all(trial.agrees(xs, ys, exact.total(xs, ys, sub), sub) for sub in (False, True)), config
+    found: list[SumCodes] = []
     log_bits = max(_signed_bits(low), _signed_bits(high), fmt.log_width)
-    deepest = int(config.gauss_logs[1].min())
-    for bits in range(log_bits, log_bits + 3):
+    for bits in range(log_bits, log_bits + 2):
         floor = -(1 << (bits - 1))
-        # A power of two that takes the largest log with an equal partner below the range.
-        kill = 1 << (fmt.code_max - fmt.log_min).bit_length()
-        index_bits = (last - 1).bit_length() + (2 if config.memory is Memory.BLOCK else 0)
-        total = max(_signed_bits(floor - kill), _signed_bits(high + int(config.gauss_logs[0].max())))
-        total = max(total, _signed_bits(floor + deepest))
-        # x alone is forced to the floor; y may need a smaller one where the address wraps.
-        for zero_y in sorted(range(floor, fmt.code_min), key=lambda code: (code != floor, abs(code))):
-            codes = SumCodes(bits, floor, zero_y, index_bits, total, kill)
-            if _zeros_are_right(config, codes):
-                return codes
-            if config.memory is not Memory.BLOCK:
-                break
+        # Two zeros must not cancel: their codes differ.
+        for zero_y in range(floor + 1, fmt.code_min):
+            marks = np.array([floor]), np.array([zero_y])
+            if all(
+                trial.agrees(x, marks[1], x, subtract)
+                and trial.agrees(marks[0], y, y, subtract)
+                and trial.agrees(*marks, np.array([floor]), subtract)
+                for subtract in (False, True)
+            ):
+                every_x, every_y = np.append(x, floor), np.append(y, zero_y)
+                lowest = min(fmt.code_min, zero_y if low <= zero_y else fmt.code_min) - kill - slack
+                lowest = min(lowest, int(trial.total(marks[0], marks[1], True)[0]))
+                lowest = min(lowest, int(trial.total(every_x, marks[1], True)[np.append(x, floor) != zero_y].min()))
+                lowest = min(lowest, int(trial.total(marks[0], every_y, True).min()))
+                total = max(_signed_bits(lowest), _signed_bits(high + int(config.gauss_logs[0].max())))
+                found.append(SumCodes(bits, floor, zero_y, index_bits, total, kill))
+        if found:
+            return min(found, key=lambda codes: codes.total_bits)
     raise ValueError(f"No code for zero keeps clear of the other logs for {fmt}")
 
 
@@ -182,7 +186,7 @@ def log_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, y: Ope
     larger = Mux(x_larger, ~not_x, y_log)
     sign = x_sign ^ (subtract & ~x_larger)
     if config.memory is Memory.BLOCK:
-        magnitude = _block_table(m, pipeline, config, codes, Cat(d[: codes.index_bits], subtract))
+        magnitude = _block_table(m, pipeline, config, Cat(d[: codes.index_bits], subtract))
         larger = pipeline.register(larger, name="larger")
         sign = pipeline.register(sign, name="sign")
         subtract = pipeline.register(subtract, name="subtract")
@@ -196,7 +200,7 @@ def log_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, y: Ope
         subtract = pipeline.register(subtract, name="subtract")
 
         pipeline.boundary()
-        magnitude = _logic_table(m, config, codes, index, subtract)
+        magnitude = look_up(m, sum_table(config), Cat(index, subtract), "table")
         # Far apart, all of it is forced to 0, the sign of the addend included.
         magnitude = pipeline.register(magnitude, name="magnitude", force=[(far, 0)])
         larger = pipeline.register(larger, name="larger")
@@ -246,24 +250,29 @@ def _distance(m: Module, d, index_bits: int):
     return magnitude[:index_bits], far
 
 
-def table_entries(config: SumConfig, codes: SumCodes, block: bool) -> list[int]:
-    """Contents of the table: the magnitude, below one bit that says exact cancellation.
+def sum_table(config: SumConfig) -> Table:
+    """The table that the datapath reads: the addend's low bits, below one bit that is 0 at exact cancellation.
 
-    The address is ``subtract`` above |d|, or above d with ``block``.
+    The address is ``subtract`` above |d|, or above d with block RAM. The addend of a subtraction is negative: its
+    entries are inverted.
     """
+    codes = sum_codes(config)
     span = 1 << codes.index_bits
     d = np.arange(span)
-    if block:
+    if config.memory is Memory.BLOCK:
         d = (d + span // 2) % span - span // 2
     bits = magnitude_bits(config)
     entries: list[int] = []
+    cares: list[int] = []
     for subtract in (False, True):
-        steps = np.abs(_magnitudes(config, d, subtract, 0))
+        table = config.gauss_logs[int(subtract)]
+        steps = np.abs(table[np.minimum(np.abs(d), len(table) - 1)])
         for delta, step in zip(d, steps, strict=True):
             cancels = subtract and delta == 0
             inverted = (1 << bits) - 1 - int(step) + (1 << bits) * (not cancels)
             entries.append(inverted if subtract else int(step))
-    return entries
+            cares.append(1 << bits if cancels else (2 << bits) - 1)
+    return Table(codes.index_bits + 1, bits + 1, tuple(entries), tuple(cares))
 
 
 def magnitude_bits(config: SumConfig) -> int:
@@ -271,20 +280,9 @@ def magnitude_bits(config: SumConfig) -> int:
     return max(int(np.abs(table).max()).bit_length() for table in config.gauss_logs)
 
 
-def _logic_table(m: Module, config: SumConfig, codes: SumCodes, index, subtract):
-    entries = table_entries(config, codes, block=False)
-    output = Signal(unsigned(magnitude_bits(config) + 1), name="table")
-    with m.Switch(Cat(index, subtract)):
-        for address, entry in enumerate(entries):
-            if entry:
-                with m.Case(address):
-                    m.d.comb += output.eq(entry)
-    return output
-
-
-def _block_table(m: Module, pipeline: Pipeline, config: SumConfig, codes: SumCodes, address):
-    entries = table_entries(config, codes, block=True)
-    memory = BlockMemory(shape=unsigned(magnitude_bits(config) + 1), depth=len(entries), init=entries)
+def _block_table(m: Module, pipeline: Pipeline, config: SumConfig, address):
+    table = sum_table(config)
+    memory = BlockMemory(shape=unsigned(table.output_bits), depth=len(table.entries), init=table.entries)
     memory.attrs["ram_style"] = "block"
     m.submodules.table = memory
     pipeline.boundary(memory=True)
