@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.golden.format import FLAG, LNS8, Format, LNSFormat, Words, check_words
-from lnsmadam.golden.log_sum import SumConfig, log_sum
+from lnsmadam.golden.log_sum import SumConfig, log_sum, near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +68,11 @@ def add(config: AddConfig, a: npt.ArrayLike, b: npt.ArrayLike, subtract: npt.Arr
     return log_sum(
         config, sign_a, log_a, log_a == fmt.zero_log, sign_b ^ negate, log_b, log_b == fmt.zero_log
     )
+
+
+def directed(config: AddConfig, rng: np.random.Generator, count: int) -> dict[str, Words]:
+    """Operands that are close on every scale, where uniform ones of a wide format seldom meet."""
+    a = rng.integers(0, 1 << config.accumulator.width, count)
+    _, log = config.accumulator.unpack(a)
+    words = {"a": a, "b": near(config.accumulator, log, rng), "subtract": rng.integers(0, 2, count)}
+    return {name: words[name].astype(fmt.dtype) for name, fmt in config.inputs.items()}

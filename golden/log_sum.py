@@ -184,3 +184,18 @@ def log_sum(
     total = np.where(zero_x, log_y, np.where(zero_y, log_x, total))
     sign = np.where(zero_x, sign_y, np.where(zero_y, sign_x, sign))
     return config.accumulator.fit(sign, total, (zero_x & zero_y) | (cancels & ~zero_x & ~zero_y))
+
+
+def near(fmt: LNSFormat, logs: Words, rng: np.random.Generator) -> Words:
+    """Words of random sign whose logs lie around ``logs``, at distances spread over all powers of two.
+
+    Parameters
+    ----------
+    fmt : LNSFormat
+    logs : integer array
+        May exceed the format's range; the words' logs are then at its ends.
+    """
+    largest = fmt.code_max.bit_length() + 1
+    distance = rng.integers(0, 1 << largest, logs.shape) >> rng.integers(1, largest + 1, logs.shape)
+    log = np.clip(logs + np.where(rng.random(logs.shape) < 0.5, -distance, distance), fmt.zero_log, fmt.code_max)
+    return (rng.integers(0, 2, logs.shape) << fmt.log_width) | (log & fmt.log_mask)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.golden.format import LNS8, Format, LNSFormat, Words, check_words
-from lnsmadam.golden.log_sum import SumConfig, log_sum
+from lnsmadam.golden.log_sum import SumConfig, log_sum, near
 
 #: Widest operands whose results are looked up in tables made from the definition.
 _MEMO_WIDTH = 8
@@ -151,3 +151,11 @@ def _look_up(config: MultiplyAddConfig, a: npt.ArrayLike, b: npt.ArrayLike, c: n
         index |= c[part]
         result.take(index, out=out[part], mode="clip")
     return out.reshape(shape)[()]
+
+
+def directed(config: MultiplyAddConfig, rng: np.random.Generator, count: int) -> dict[str, Words]:
+    """Operands whose product and c are close on every scale, where uniform ones of a wide format seldom meet."""
+    words = {name: rng.integers(0, 1 << fmt.width, count) for name, fmt in config.inputs.items()}
+    _, log, _ = _product(config, words["a"], words["b"])
+    words["c"] = near(config.accumulator, log, rng)
+    return {name: words[name].astype(fmt.dtype) for name, fmt in config.inputs.items()}

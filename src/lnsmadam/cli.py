@@ -1,0 +1,242 @@
+"""``lnsmadam`` on the command line.
+
+Whatever cannot work ends in one line that names the option and the reason, and exit status 2; a mismatch between
+hardware and model is exit status 1.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
+from lnsmadam.fpga.build import build as build_board
+from lnsmadam.fpga.synth import measure
+from lnsmadam.fpga.targets import TARGETS, target_named
+from lnsmadam.golden.config import UnitConfig
+from lnsmadam.hw.emit import write_atomically
+from lnsmadam.options import unit_options
+from lnsmadam.sim.simulate import simulate as run_simulation
+from lnsmadam.tools import TOOL_ERRORS
+from lnsmadam.units import UNITS, Unit, unit_named
+
+
+def console() -> Console:
+    """Where results go; wide enough for the tables when it is not a terminal."""
+    out = Console()
+    return out if out.is_terminal else Console(width=140)
+
+
+@contextmanager
+def progress_bar(transient: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """A function ``(what, done, total)`` that shows one bar on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=transient) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total or None)
+
+        yield show
+
+
+class UnitGroup(click.Group):
+    """A command with one subcommand for each unit of the registry."""
+
+    def __init__(self, *args: Any, make: Callable[[Unit], click.Command], **kwargs: Any):
+        super().__init__(*args, subcommand_metavar="UNIT [OPTIONS]", **kwargs)
+        for unit in UNITS.values():
+            self.add_command(make(unit))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        unit_named(args[0])
+        return super().resolve_command(ctx, args)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lnsmadam")
+def cli() -> None:
+    """Logarithmic arithmetic that learns: Verilog, evidence and cost of its units."""
+
+
+@cli.command("list")
+def list_units() -> None:
+    """Prints the units, their options and promises."""
+    table = Table(title="Units", title_justify="left")
+    for heading in ("unit", "computes", "promise", "options"):
+        table.add_column(heading, overflow="fold")
+    for unit in UNITS.values():
+        config = unit.config()
+        pipeline = f"--pipeline {config.min_pipeline}…{config.max_pipeline}"
+        own = [f"--{option.name.replace('_', '-')}" for option in unit.options]
+        table.add_row(unit.name, unit.computes, unit.promise, " ".join(["--format", pipeline, *own]))
+    console().print(table)
+
+
+def _generate(unit: Unit) -> click.Command:
+    @click.command(unit.name, help=f"Writes {unit.name}.v and {unit.name}.json: {unit.computes}.")
+    @unit_options(unit)
+    @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+    def command(config: UnitConfig, output: Path) -> None:
+        for path in unit.emit(config).write(output):
+            click.echo(path)
+
+    return command
+
+
+def _simulate(unit: Unit) -> click.Command:
+    @click.command(unit.name, help=f"Compares the emitted Verilog of {unit.name} with the golden model.")
+    @unit_options(unit)
+    @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
+    @click.option("--count", type=click.IntRange(1), help="At most so many transfers in the volume run.")
+    @click.option("--waves", type=click.Path(file_okay=False, path_type=Path), help="Folder for a waveform.")
+    def command(config: UnitConfig, seed: int, count: int | None, waves: Path | None) -> int:
+        with progress_bar() as show:
+            checks = run_simulation(
+                unit.emit(config),
+                unit.model(config),
+                config,
+                seed=seed,
+                count=count,
+                waves=waves,
+                directed=unit.directed,
+                progress=show,
+            )
+        table = Table(title=f"{unit.name}: emitted Verilog against golden model", title_justify="left")
+        for heading in ("check", "compared", "result", ""):
+            table.add_column(heading, justify="right" if heading == "compared" else "left", overflow="fold")
+        for check in checks:
+            result = "skipped" if check.skipped else "equal" if check.passed else "[bold red]FAILED"
+            table.add_row(check.name, f"{check.compared:,}", result, check.message)
+        console().print(table)
+        if waves:
+            click.echo("\n".join(str(path) for path in sorted(waves.iterdir())))
+        return 0 if all(check.passed or check.skipped for check in checks) else 1
+
+    return command
+
+
+def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of integers such as 1,2,3", ctx, param) from None
+
+
+def _synth(unit: Unit) -> click.Command:
+    @click.command(unit.name, help=f"Measures {unit.name} alone on an FPGA: cells and clock.")
+    @unit_options(unit)
+    @click.option("--target", "targets", multiple=True, default=("hx8k",), help=f"{', '.join(TARGETS)}; repeatable.")
+    @click.option("--seeds", default="1,2,3", callback=_seeds, show_default=True, help="Of the placer.")
+    @click.option("--dsp/--no-dsp", default=False, show_default=True, help="Whether DSP blocks may be used.")
+    @click.option("--bram/--no-bram", default=True, show_default=True, help="Whether block RAM may be used.")
+    @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="File for the figures.")
+    @click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Folder for scripts and logs.")
+    def command(
+        config: UnitConfig,
+        targets: tuple[str, ...],
+        seeds: tuple[int, ...],
+        dsp: bool,
+        bram: bool,
+        json_path: Path | None,
+        work: Path | None,
+    ) -> None:
+        chosen = [target_named(name) for name in targets]
+        emitted = unit.emit(config)
+        results = []
+        for target in chosen:
+            with progress_bar() as show:
+                results.append(
+                    measure(
+                        emitted,
+                        target,
+                        seeds=seeds,
+                        dsp=dsp,
+                        bram=bram,
+                        work_dir=work / target.name if work and len(chosen) > 1 else work,
+                        progress=lambda done, total, what: show(what, done, total),
+                    )
+                )
+        console().print(cost_table(unit.name, results))
+        if json_path:
+            content = results[0] if len(results) == 1 else results
+            write_atomically(json_path, json.dumps(content, indent=2) + "\n")
+
+    return command
+
+
+def cost_table(title: str, results: Sequence[dict[str, Any]]) -> Table:
+    """What ``synth`` prints, a row a target."""
+    table = Table(title=f"{title}, alone between registers", title_justify="left")
+    for heading in ("target", "LUT4", "carry", "FF", "block RAM", "DSP", "latency", "MHz median", "min … max"):
+        table.add_column(heading, justify="left" if heading == "target" else "right")
+    for result in results:
+        clock = result["fmax_mhz"]
+        table.add_row(
+            str(result["target"]),
+            *(str(result[key]) for key in ("lut4", "carry", "ff", "bram", "dsp", "latency")),
+            f"{clock['median']:.0f}",
+            f"{clock['min']:.0f} … {clock['max']:.0f}",
+        )
+    return table
+
+
+GROUPS = (
+    ("generate", "Writes a unit's Verilog and manifest.", _generate),
+    ("simulate", "Runs a unit's Verilog against the golden model.", _simulate),
+    ("synth", "Measures a unit's cells and clock on an FPGA.", _synth),
+)
+for _name, _help, _make in GROUPS:
+    cli.add_command(UnitGroup(_name, help=_help, make=_make))
+
+
+@cli.command()
+@click.option("--board", required=True, help=f"One of {', '.join(BOARDS)}.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--baud", type=click.IntRange(1), default=DEFAULT_BAUD, show_default=True, help="Of the serial line.")
+def build(board: str, output: Path, baud: int) -> None:
+    """Makes a bitstream: multiply-add and Madam update behind the board's UART."""
+    chosen = board_named(board)
+    units = [UNITS[name].build(UNITS[name].config()) for name in ("multiply_add", "madam_update")]
+    with progress_bar() as show:
+        report = build_board(
+            chosen, units, output, baud=baud, progress=lambda done, total, what: show(what, done, total)
+        )
+    click.echo(f"{output / report['bitstream']}\n{output / 'report.json'}\n{output / 'tools.log'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    try:
+        status = cli.main(args=arguments, prog_name="lnsmadam", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.exceptions.Abort:
+        reason, status = "interrupted", 130
+    except KeyboardInterrupt:
+        reason, status = "interrupted", 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        reason, status = error.format_message(), 2
+    except (ValueError, *TOOL_ERRORS) as error:
+        reason, status = str(error), 2
+    except BrokenPipeError:
+        # Whoever read the output has gone; there is nobody to tell.
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        reason, status = f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 2
+    click.echo(f"lnsmadam: {' '.join(reason.split())}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
