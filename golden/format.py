@@ -184,7 +184,7 @@ class LNSFormat:
 
     def is_zero(self, words: npt.ArrayLike) -> Words:
         """Whether each word means zero (either sign)."""
-        return (check_words(words, self.width).astype(np.int64) & self.log_mask) == self.zero
+        return np.asarray((check_words(words, self.width).astype(np.int64) & self.log_mask) == self.zero)[()]
 
     def encode(self, values: npt.ArrayLike, saturate: bool = False) -> Words:
         """Nearest words to real values; ties in the log go up (``floor(log + 1/2)``), magnitudes below the

@@ -198,4 +198,5 @@ def near(fmt: LNSFormat, logs: Words, rng: np.random.Generator) -> Words:
     largest = fmt.code_max.bit_length() + 1
     distance = rng.integers(0, 1 << largest, logs.shape) >> rng.integers(1, largest + 1, logs.shape)
     log = np.clip(logs + np.where(rng.random(logs.shape) < 0.5, -distance, distance), fmt.zero_log, fmt.code_max)
-    return (rng.integers(0, 2, logs.shape) << fmt.log_width) | (log & fmt.log_mask)
+    sign = rng.integers(0, 2, logs.shape) << fmt.log_width
+    return np.asarray(sign | (log & fmt.log_mask))

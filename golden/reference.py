@@ -54,7 +54,7 @@ def gauss_log_reals(z: npt.NDArray[np.int64], base_factor: float, subtract: bool
     x = np.asarray(z, dtype=np.float64) * (np.log(2.0) / base_factor)
     # log1p(-exp(-x)) loses digits for small x, where -expm1(-x) keeps them.
     natural = np.log(-np.expm1(-x)) if subtract else np.log1p(np.exp(-x))
-    return base_factor / np.log(2.0) * natural
+    return np.asarray(base_factor / np.log(2.0) * natural)
 
 
 def gauss_log_exact(z: int, base_factor: float, subtract: bool) -> Any:

@@ -66,7 +66,7 @@ class _Trial:
             d = (d + span // 2) % span - span // 2
         steps = self._config.gauss_logs[int(subtract)]
         steps = steps[np.minimum(np.abs(d), len(steps) - 1)]
-        return np.maximum(x, y) + (np.where(d == 0, -self._kill, steps) if subtract else steps)
+        return np.asarray(np.maximum(x, y) + (np.where(d == 0, -self._kill, steps) if subtract else steps))
 
     def agrees(self, x: np.ndarray, y: np.ndarray, exact: np.ndarray, subtract: bool) -> bool:
         """Whether the sums are, under the range rule, the logs ``exact``."""
@@ -107,11 +107,8 @@ def sum_codes(config: SumConfig) -> SumCodes:
                 and trial.agrees(*marks, np.array([floor]), subtract)
                 for subtract in (False, True)
             ):
-                every_x, every_y = np.append(x, floor), np.append(y, zero_y)
-                lowest = min(fmt.code_min, zero_y if low <= zero_y else fmt.code_min) - kill - slack
-                lowest = min(lowest, int(trial.total(marks[0], marks[1], True)[0]))
-                lowest = min(lowest, int(trial.total(every_x, marks[1], True)[np.append(x, floor) != zero_y].min()))
-                lowest = min(lowest, int(trial.total(marks[0], every_y, True).min()))
+                cancelling = zero_y if low <= zero_y else fmt.code_min
+                lowest = min(zero_y + int(config.gauss_logs[1].min()), cancelling - kill - slack)
                 total = max(_signed_bits(lowest), _signed_bits(high + int(config.gauss_logs[0].max())))
                 found.append(SumCodes(bits, floor, zero_y, index_bits, total, kill))
         if found:

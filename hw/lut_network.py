@@ -1,16 +1,19 @@
 """Small tables as networks of 4-input LUTs, found once and kept.
 
 A synthesiser sees a table of some hundred entries as a ROM or a ``case`` and settles for what one pass finds. The
-networks in ``lut_networks.json`` came out of a search over variable orders and optimisation scripts
-(``tools`` in CONTRIBUTING.md tells how to run it); a table without one is written as a ``case``. Each network is
-checked against its table, over every address, whenever it is used.
+networks in ``lut_networks.json`` came out of :mod:`lnsmadam.fpga.lut_search`; a table without one is written as a
+``case``. Each network is checked against its table, over every address, whenever it is used.
 """
 
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -67,31 +70,58 @@ class Network:
         return sum((nodes[node] << bit for bit, node in enumerate(self.outputs)), np.zeros_like(addresses))
 
 
+    def check(self, table: Table) -> None:
+        """Raises ``ValueError`` where an output that matters is not the table's."""
+        got = self.evaluate(np.arange(1 << table.input_bits))
+        wrong = np.flatnonzero((got ^ np.array(table.entries)) & np.array(table.cares))
+        if wrong.size:
+            at = int(wrong[0])
+            raise ValueError(f"LUT network gives {got[at]} at address {at}, table {table.key} {table.entries[at]}")
+
+    def describe(self) -> dict[str, Any]:
+        """The network as ``lut_networks.json`` has it."""
+        return {
+            "inputs": self.inputs,
+            "luts": [[list(sources), truth] for sources, truth in self.luts],
+            "outputs": list(self.outputs),
+        }
+
+
+#: Networks by their table's key, in place of those of the file; see :func:`replaced`.
+_replacement: ContextVar[dict[str, Any] | None] = ContextVar("networks", default=None)
+
+
+@contextmanager
+def replaced(networks: dict[str, Any]) -> Iterator[None]:
+    """Uses other networks than the file's, for as long as the context lasts."""
+    token = _replacement.set(networks)
+    try:
+        yield
+    finally:
+        _replacement.reset(token)
+
+
 @functools.lru_cache(maxsize=1)
-def _stored() -> dict[str, Network]:
+def _of_file() -> dict[str, Any]:
     text = resources.files("lnsmadam.hw").joinpath("lut_networks.json").read_text(encoding="utf-8")
-    return {
-        key: Network(
-            entry["inputs"],
-            tuple((tuple(sources), truth) for sources, truth in entry["luts"]),
-            tuple(entry["outputs"]),
-        )
-        for key, entry in json.loads(text).items()
-    }
+    return dict(json.loads(text))
+
+
+def to_json(networks: dict[str, Any]) -> str:
+    """The text of ``lut_networks.json``, a network a line."""
+    lines = (f"  {json.dumps(key)}: {json.dumps(networks[key])}" for key in sorted(networks))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def find_network(table: Table) -> Network | None:
     """The stored network of a table, or none; raises ``ValueError`` where it differs from the table."""
-    network = _stored().get(table.key)
-    if network is None:
+    networks = _replacement.get()
+    entry = (_of_file() if networks is None else networks).get(table.key)
+    if entry is None:
         return None
-    got = network.evaluate(np.arange(1 << table.input_bits))
-    wrong = (got ^ np.array(table.entries)) & np.array(table.cares)
-    if wrong.any():
-        address = int(np.flatnonzero(wrong)[0])
-        raise ValueError(
-            f"LUT network {table.key} gives {got[address]} at address {address}, the table {table.entries[address]}"
-        )
+    luts = tuple((tuple(sources), truth) for sources, truth in entry["luts"])
+    network = Network(entry["inputs"], luts, tuple(entry["outputs"]))
+    network.check(table)
     return network
 
 

@@ -20,11 +20,12 @@ from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
+from lnsmadam.fpga.tools import ToolError as SynthesisToolError
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.hw.emit import write_atomically
 from lnsmadam.options import unit_options
 from lnsmadam.sim.simulate import simulate as run_simulation
-from lnsmadam.tools import TOOL_ERRORS
+from lnsmadam.sim.tools import ToolError as SimulationToolError
 from lnsmadam.units import UNITS, Unit, unit_named
 
 
@@ -50,8 +51,8 @@ def progress_bar(transient: bool = True) -> Iterator[Callable[[str, int, int], N
 class UnitGroup(click.Group):
     """A command with one subcommand for each unit of the registry."""
 
-    def __init__(self, *args: Any, make: Callable[[Unit], click.Command], **kwargs: Any):
-        super().__init__(*args, subcommand_metavar="UNIT [OPTIONS]", **kwargs)
+    def __init__(self, name: str, help: str, make: Callable[[Unit], click.Command]):
+        super().__init__(name, help=help, subcommand_metavar="UNIT [OPTIONS]")
         for unit in UNITS.values():
             self.add_command(make(unit))
 
@@ -73,7 +74,7 @@ def list_units() -> None:
     for heading in ("unit", "computes", "promise", "options"):
         table.add_column(heading, overflow="fold")
     for unit in UNITS.values():
-        config = unit.config()
+        config = unit.configure({})
         pipeline = f"--pipeline {config.min_pipeline}…{config.max_pipeline}"
         own = [f"--{option.name.replace('_', '-')}" for option in unit.options]
         table.add_row(unit.name, unit.computes, unit.promise, " ".join(["--format", pipeline, *own]))
@@ -194,7 +195,7 @@ GROUPS = (
     ("synth", "Measures a unit's cells and clock on an FPGA.", _synth),
 )
 for _name, _help, _make in GROUPS:
-    cli.add_command(UnitGroup(_name, help=_help, make=_make))
+    cli.add_command(UnitGroup(_name, _help, _make))
 
 
 @cli.command()
@@ -204,7 +205,7 @@ for _name, _help, _make in GROUPS:
 def build(board: str, output: Path, baud: int) -> None:
     """Makes a bitstream: multiply-add and Madam update behind the board's UART."""
     chosen = board_named(board)
-    units = [UNITS[name].build(UNITS[name].config()) for name in ("multiply_add", "madam_update")]
+    units = [UNITS[name].build(UNITS[name].configure({})) for name in ("multiply_add", "madam_update")]
     with progress_bar() as show:
         report = build_board(
             chosen, units, output, baud=baud, progress=lambda done, total, what: show(what, done, total)
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         reason, status = error.format_message(), 2
-    except (ValueError, *TOOL_ERRORS) as error:
+    except (ValueError, SynthesisToolError, SimulationToolError) as error:
         reason, status = str(error), 2
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody to tell.
@@ -234,7 +235,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         reason, status = f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 2
-    click.echo(f"lnsmadam: {' '.join(reason.split())}", err=True)
+    # The first line says what is wrong; a tool's own words may follow it.
+    click.echo(f"lnsmadam: {reason.splitlines()[0] if reason else status}", err=True)
     return status
 
 

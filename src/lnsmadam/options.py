@@ -58,7 +58,7 @@ def _type_of(kind: type) -> click.ParamType[Any]:
         return LNSFormatType()
     if kind is FixedFormat:
         return FixedFormatType()
-    return {int: click.INT, float: click.FLOAT}[kind]
+    return click.INT if kind is int else click.FLOAT
 
 
 def _decorator(option: Option) -> Callable[[Any], Any]:

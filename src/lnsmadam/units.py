@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.golden import madam_update as madam
 from lnsmadam.golden.add import AddConfig, add
 from lnsmadam.golden.add import directed as directed_add
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.divide import DivideConfig, divide
 from lnsmadam.golden.format import FixedFormat, LNSFormat
 from lnsmadam.golden.log_sum import Approximator, Memory
+from lnsmadam.golden.madam_update import MadamUpdateConfig, Rounding, Variant, madam_update
+from lnsmadam.golden.madam_update import directed as directed_madam_update
+from lnsmadam.golden.madam_update import model as madam_update_model
 from lnsmadam.golden.multiply import MultiplyConfig, multiply
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
 from lnsmadam.golden.multiply_add import directed as directed_multiply_add
@@ -140,7 +142,10 @@ UNITS = {
             "operand",
             multiply_add,
             MultiplyAdd,
-            (Option("accumulator", LNSFormat, "Format of c and of the result, if other than the operands'."), *_SUM_OPTIONS),
+            (
+                Option("accumulator", LNSFormat, "Format of c and of the result, if other than the operands'."),
+                *_SUM_OPTIONS,
+            ),
             directed=directed_multiply_add,
         ),
         Unit(
@@ -177,24 +182,24 @@ UNITS = {
             "madam_update",
             "Madam's update of a weight and of its gradient's RMS",
             "step within 1 unit before rounding; a weight never changes sign, never becomes zero",
-            madam.MadamUpdateConfig,
+            MadamUpdateConfig,
             "weight_format",
-            madam.madam_update,
+            madam_update,
             MadamUpdate,
             (
                 Option("grad_format", LNSFormat, "Format of the gradient."),
                 Option("state_format", FixedFormat, "Format of grad_rms, as WIDTH:FRACTION_BITS."),
-                Option("variant", madam.Variant, "Madam, integer Madam, or LNS-Madam's rounded steps."),
-                Option("rounding", madam.Rounding, "Rounding of the step."),
-                Option("state_rounding", madam.Rounding, "Rounding of grad_rms."),
+                Option("variant", Variant, "Madam, integer Madam, or LNS-Madam's rounded steps."),
+                Option("rounding", Rounding, "Rounding of the step."),
+                Option("state_rounding", Rounding, "Rounding of grad_rms."),
                 Option("beta_shift", int, "beta = 1 - 2**-BETA_SHIFT."),
                 Option("grad_bound", float, "Largest normalised gradient."),
                 Option("step_fraction_bits", int, "Bits below the point of the step before its rounding."),
                 Option("state_fraction_bits", int, "Bits below the point of grad_rms before its rounding."),
                 Option("coarse_outliers", bool, "Coarser move of grad_rms under a far larger gradient; smaller table."),
             ),
-            state_model=madam.model,
-            directed=madam.directed,
+            state_model=madam_update_model,
+            directed=directed_madam_update,
         ),
     )
 }

@@ -1,0 +1,330 @@
+"""Volume runs: millions of transfers a second through the compiled Verilog, compared with the golden
+model."""
+
+import ctypes
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from lnsmadam.golden.format import Words, word_dtype
+from lnsmadam.hw.emit import Emitted
+from lnsmadam.sim.build import build_simulation
+from lnsmadam.sim.ports import Columns, Mismatch, Model, Port, Ports, first_mismatch
+
+_MAIN = Path(__file__).with_name("batch.cpp")
+# What the C++ loop returns; the first is success.
+_FAULTS = {
+    1: "no transfer for {patience} cycles: {sent} accepted, {received} results",
+    2: "a result without operands: {sent} accepted, {received} results and one more",
+    3: "valid was dropped before result {received} was taken",
+    4: "result {received} changed while it waited to be taken",
+    5: "a result came out after reset",
+}
+
+
+class HardwareFault(Exception):
+    """The unit broke the rules of a stream; the message is one line.
+
+    Attributes
+    ----------
+    results : dict of columns
+        What came out before.
+    """
+
+    def __init__(self, message: str, results: dict[str, Words]):
+        super().__init__(message)
+        self.results = results
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Outcome of a volume run.
+
+    Attributes
+    ----------
+    count : int
+        Transfers compared.
+    mismatch : Mismatch or None
+        The first one; the run ends with the chunk that contains it.
+    fault : str or None
+        What ended the run, where the unit hung, lost or invented a transfer, or broke another rule of
+        streams.
+    seconds, simulation_seconds : float
+        Time of the whole run (stimulus, model and comparison included), and of the simulation alone.
+    """
+
+    count: int
+    mismatch: Mismatch | None
+    fault: str | None
+    seconds: float
+    simulation_seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return self.count > 0 and self.mismatch is None and self.fault is None
+
+    @property
+    def failure(self) -> str | None:
+        """What went wrong, in one line."""
+        parts = [text for text in (self.fault, str(self.mismatch) if self.mismatch else None) if text]
+        return "; ".join(parts) or None
+
+    @property
+    def vectors_per_second(self) -> float:
+        """Rate of the whole run."""
+        return self.count / max(self.seconds, 1e-9)
+
+    @property
+    def simulated_per_second(self) -> float:
+        """Rate of the simulation alone."""
+        return self.count / max(self.simulation_seconds, 1e-9)
+
+
+def plain_wrapper(ports: Ports) -> str:
+    """Verilog module ``plain`` around a unit, with one port a field and names that C++ accepts."""
+    inputs, outputs = ports.input, ports.output
+    declarations = ["input clk", "input rst"] if ports.clock else []
+    declarations += ["input i_valid", "output i_ready", "output o_valid", "input o_ready"]
+    declarations += [f"input [{item.width - 1}:0] i{n}" for n, item in enumerate(inputs.fields)]
+    declarations += [f"output [{item.width - 1}:0] o{n}" for n, item in enumerate(outputs.fields)]
+    connections = [f".{ports.clock}(clk)"] if ports.clock else []
+    connections += [f".{ports.reset}(rst)"] if ports.reset else []
+    connections += [
+        *(f".{inputs.valid}(i_valid)", f".{inputs.ready}(i_ready)", f".{inputs.payload}(operands)"),
+        *(f".{outputs.valid}(o_valid)", f".{outputs.ready}(o_ready)", f".{outputs.payload}(results)"),
+    ]
+    lines = [
+        f"module plain({', '.join(declarations)});",
+        f"  wire [{inputs.width - 1}:0] operands;",
+        f"  wire [{outputs.width - 1}:0] results;",
+        *(f"  assign operands[{item.lsb} +: {item.width}] = i{n};" for n, item in enumerate(inputs.fields)),
+        *(f"  assign o{n} = results[{item.lsb} +: {item.width}];" for n, item in enumerate(outputs.fields)),
+        f"  {ports.top} unit({', '.join(connections)});",
+        "endmodule",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ctype(width: int) -> str:
+    return f"uint{8 * np.dtype(word_dtype(width)).itemsize}_t"
+
+
+def _ports_header(ports: Ports) -> str:
+    """C++ of ``Inputs`` and ``Outputs``: how rows of columns reach the ports of :func:`plain_wrapper`."""
+
+    def columns(port: Port, const: str) -> list[str]:
+        return [f"    {const}{_ctype(item.width)}* column{n};" for n, item in enumerate(port.fields)]
+
+    def constructor(name: str, port: Port, const: str) -> str:
+        casts = [
+            f"column{n}(static_cast<{const}{_ctype(item.width)}*>(columns[{n}]))"
+            for n, item in enumerate(port.fields)
+        ]
+        return f"    explicit {name}({const}void* const* columns) : {', '.join(casts)} {{}}"
+
+    numbers = range(len(ports.output.fields))
+    equal = " && ".join(f"field{n} == other.field{n}" for n in numbers)
+    return "\n".join([
+        "#pragma once",
+        "#include <cstdint>",
+        f"#define CLOCKED {int(ports.clock is not None)}",
+        "struct Inputs {",
+        *columns(ports.input, "const "),
+        constructor("Inputs", ports.input, "const "),
+        "    void write(Vtop& top, int64_t row) const {",
+        *(f"        top.i{n} = column{n}[row];" for n in range(len(ports.input.fields))),
+        "    }",
+        "};",
+        "struct Outputs {",
+        *columns(ports.output, ""),
+        constructor("Outputs", ports.output, ""),
+        "    struct Row {",
+        *(f"        {_ctype(item.width)} field{n};" for n, item in enumerate(ports.output.fields)),
+        f"        bool operator==(const Row& other) const {{ return {equal}; }}",
+        "    };",
+        "    static Row read(const Vtop& top) { return {",
+        *(f"        {_ctype(item.width)}(top.o{n})," for n, item in enumerate(ports.output.fields)),
+        "    }; }",
+        "    void store(const Row& values, int64_t row) const {",
+        *(f"        column{n}[row] = values.field{n};" for n in numbers),
+        "    }",
+        "};",
+        "",
+    ])
+
+
+class _Report(ctypes.Structure):
+    _fields_ = [("sent", ctypes.c_int64), ("received", ctypes.c_int64), ("cycles", ctypes.c_int64)]
+
+
+class BatchUnit:
+    """A compiled unit, reset, whose state lasts from one :meth:`run` to the next. Use it in a ``with``.
+
+    Raises
+    ------
+    HardwareFault
+        A result comes out before any operand went in.
+    MissingTool, ToolFailed
+        There is no Verilator or C++ compiler, or the Verilog does not compile.
+    """
+
+    def __init__(self, emitted: Emitted):
+        self.ports = Ports.of(emitted.manifest)
+        library = build_simulation(
+            f"batch-{self.ports.top}",
+            {"plain.v": plain_wrapper(self.ports), "unit.v": emitted.verilog},
+            "plain",
+            main=_MAIN,
+            headers={"unit_ports.h": _ports_header(self.ports)},
+            verilator_flags=("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
+            link_flags=("-shared",),
+            output="batch.so",
+        )
+        self._library = ctypes.CDLL(str(library))
+        self._library.unit_new.restype = ctypes.c_void_p
+        for name in ("unit_run", "unit_reset"):
+            getattr(self._library, name).restype = ctypes.c_int64
+        # Longer than any result can take, so that one too many has time to come out.
+        self._drain = 2 * self.ports.latency + 8
+        self._patience = 4096 + 16 * (self.ports.latency + self.ports.interval)
+        #: Cycles of the last run.
+        self.cycles = 0
+        self._handle: ctypes.c_void_p | None = ctypes.c_void_p(self._library.unit_new())
+        try:
+            self.reset()
+        except HardwareFault:
+            self.close()
+            raise
+
+    def __enter__(self) -> "BatchUnit":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the model."""
+        if self._handle is not None:
+            self._library.unit_delete(self._handle)
+            self._handle = None
+
+    def reset(self) -> None:
+        """Resets the unit (nothing, for one without clock) and checks that nothing comes out."""
+        self._raise_on(self._library.unit_reset(self._handle, ctypes.c_int64(self._drain)), _Report(), {})
+
+    def run(self, operands: Mapping[str, Any], stalls_seed: int | None = None) -> dict[str, Words]:
+        """Sends operands, one transfer a row, and takes as many results.
+
+        Parameters
+        ----------
+        operands : dict
+            One column of words for each field.
+        stalls_seed : int, optional
+            Both sides pause at random, as this seed says, and the rules of a waiting stream are checked; by
+            default neither side ever pauses.
+
+        Returns
+        -------
+        dict of columns of words, in the order of the operands
+
+        Raises
+        ------
+        HardwareFault
+            The unit hangs, loses or invents a transfer, or lets a waiting result change.
+        """
+        inputs = self.ports.input.columns(operands)
+        count = len(next(iter(inputs.values())))
+        outputs = {item.name: np.zeros(count, word_dtype(item.width)) for item in self.ports.output.fields}
+        report = _Report()
+        status = self._library.unit_run(
+            self._handle,
+            _pointers(inputs),
+            _pointers(outputs),
+            ctypes.c_int64(count),
+            ctypes.c_int64(self._drain),
+            ctypes.c_int64(self._patience),
+            ctypes.c_int64(stalls_seed is not None),
+            ctypes.c_uint64((stalls_seed or 0) & 0xFFFF_FFFF_FFFF),
+            ctypes.byref(report),
+        )
+        self.cycles = report.cycles
+        self._raise_on(status, report, outputs)
+        return outputs
+
+    def _raise_on(self, status: int, report: _Report, outputs: dict[str, Words]) -> None:
+        if status:
+            message = _FAULTS[status]
+            raise HardwareFault(
+                message.format(sent=report.sent, received=report.received, patience=self._patience),
+                {name: column[: report.received] for name, column in outputs.items()},
+            )
+
+
+def _pointers(columns: Mapping[str, Words]) -> Any:
+    return (ctypes.c_void_p * len(columns))(*(column.ctypes.data for column in columns.values()))
+
+
+def compare(
+    emitted: Emitted,
+    model: Model,
+    chunks: Iterable[Columns],
+    *,
+    progress: Callable[[int], None] | None = None,
+    stalls_seed: int | None = None,
+) -> Comparison:
+    """Runs operands through the unit and the model; stops at the first chunk that differs.
+
+    Parameters
+    ----------
+    emitted : Emitted
+    model : Model
+    chunks : iterable of dicts
+        Columns of operand words. The unit's state and the model's index go on from chunk to chunk.
+    progress : function, optional
+        Called with the transfers compared so far, after every chunk.
+    stalls_seed : int, optional
+        As for :meth:`BatchUnit.run`.
+
+    Raises
+    ------
+    ValueError
+        There was nothing to compare, or the model's fields are not the unit's.
+    """
+    started = time.perf_counter()
+    count, simulated, mismatch, fault = 0, 0.0, None, None
+    try:
+        with BatchUnit(emitted) as unit:
+            # The build is not part of the rate.
+            started = time.perf_counter()
+            for number, chunk in enumerate(chunks):
+                operands = unit.ports.input.columns(chunk)
+                rows = len(next(iter(operands.values())))
+                if not rows:
+                    continue
+                before = time.perf_counter()
+                try:
+                    got = unit.run(operands, None if stalls_seed is None else stalls_seed + number)
+                except HardwareFault as error:
+                    # What came out before may show where it went wrong.
+                    fault, got = str(error), error.results
+                    rows = len(next(iter(got.values())))
+                simulated += time.perf_counter() - before
+                want = unit.ports.output.columns(model(operands, count))
+                mismatch = first_mismatch(unit.ports, operands, got, want, count)
+                count += rows if mismatch is None else mismatch.index - count + 1
+                if progress is not None:
+                    progress(count)
+                if mismatch is not None or fault is not None:
+                    break
+    except HardwareFault as error:
+        fault = str(error)
+    if count == 0 and fault is None:
+        raise ValueError("There was nothing to compare: no operands were given")
+    return Comparison(count, mismatch, fault, time.perf_counter() - started, simulated)

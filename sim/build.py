@@ -1,0 +1,172 @@
+"""Compiled simulations, cached by content.
+
+An entry of the cache is a folder named by a hash of everything that went into it: Verilog, C++, flags, and
+the versions of Verilator and the compiler. It is made under another name and renamed when it is whole, so an
+interrupted build leaves nothing that a later run would trust, and of two processes that build the same thing
+the second to finish takes the first one's. Verilator's runtime, the slow part, is compiled once and shared.
+"""
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lnsmadam.sim.tools import Tool, compiler, verilator
+
+# Part of every key: a change of this file's recipe makes old entries unreachable.
+_RECIPE = "1"
+_ABANDONED_SECONDS = 3600.0
+_PREFIX = "Vtop"
+_STANDARD = ["-std=gnu++17", "-fPIC", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: ``LNSMADAM_CACHE``, else ``build/cache/verilator`` under the current folder."""
+    return Path(os.environ.get("LNSMADAM_CACHE") or Path("build", "cache", "verilator")).absolute()
+
+
+def content_key(parts: Sequence[str]) -> str:
+    """A hash of texts, of which no two lists give the same input to it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(f"{len(data)}:".encode() + data)
+    return digest.hexdigest()[:24]
+
+
+def cached(kind: str, parts: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """The folder that ``make`` filled for these parts, now or in an earlier run.
+
+    Parameters
+    ----------
+    kind : str
+        Readable beginning of the folder's name.
+    parts : texts
+        Everything the content depends on.
+    make : function of an empty folder
+    """
+    cache = cache_folder()
+    entry = cache / f"{kind}-{content_key([_RECIPE, platform.machine(), *parts])}"
+    if entry.is_dir():
+        return entry
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=cache))
+    try:
+        make(temporary)
+        try:
+            temporary.rename(entry)
+        except OSError:
+            # Another process finished the same entry meanwhile; its content is ours.
+            if not entry.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return entry
+
+
+def _sweep(cache: Path) -> None:
+    """Removes what killed builds left behind."""
+    for partial in cache.glob(".partial-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def _runtime(tool: Tool, cxx: Tool, include: Path, names: Sequence[str], flags: Sequence[str]) -> list[Path]:
+    """Object files of Verilator's runtime, compiled side by side."""
+
+    def compile_one(name: str) -> Path:
+        def make(folder: Path) -> None:
+            # Not where the time goes in a simulation: -O1 compiles in half the time.
+            cxx.run("-O1", *flags, "-c", include / f"{name}.cpp", "-o", folder / f"{name}.o")
+
+        parts = [name, tool.identity, cxx.identity, str(include), *flags]
+        return cached(f"runtime-{name}", parts, make) / f"{name}.o"
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return list(pool.map(compile_one, names))
+
+
+def build_simulation(
+    kind: str,
+    sources: Mapping[str, str],
+    top: str,
+    *,
+    main: Path | None = None,
+    headers: Mapping[str, str] | None = None,
+    verilator_flags: Sequence[str] = (),
+    compile_flags: Sequence[str] = ("-O3",),
+    link_flags: Sequence[str] = (),
+    runtime: Sequence[str] = ("verilated", "verilated_threads"),
+    output: str,
+) -> Path:
+    """Compiles Verilog and a C++ main program to one file; returns its path in the cache.
+
+    Parameters
+    ----------
+    kind : str
+        Readable beginning of the entry's name.
+    sources : dict
+        Verilog texts by file name.
+    top : str
+        The top module; its C++ class is ``Vtop``.
+    main : Path
+        C++ file that drives the model.
+    headers : dict
+        Generated C++ headers by file name, for ``main`` to include.
+    verilator_flags, compile_flags, link_flags : lists
+        The runtime does not see ``compile_flags``, so that all builds share it.
+    runtime : list
+        Files of Verilator's runtime, without ``.cpp``.
+    output : str
+        Name of the file.
+    """
+    tool, cxx = verilator(), compiler()
+    headers = headers or {}
+    main_text = main.read_text(encoding="utf-8") if main else ""
+    texts = [item for name in sorted({**sources, **headers}) for item in (name, {**sources, **headers}[name])]
+    parts = [
+        *(kind, top, tool.identity, cxx.identity, output, main_text, *texts),
+        *("verilator", *verilator_flags, "compile", *compile_flags),
+        *("link", *link_flags, "runtime", *runtime),
+    ]
+
+    def make(folder: Path) -> None:
+        for name, text in {**sources, **headers}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        generated = folder / "generated"
+        tool.run(
+            *("--cc", "--prefix", _PREFIX, "--top-module", top, "-Mdir", generated),
+            # Yosys leaves signed comparisons of unequal widths; they are right, and the model decides.
+            *("-Wno-WIDTH", "-Wno-fatal", *verilator_flags, *sources),
+            cwd=folder,
+        )
+        include = Path(tool.run("--getenv", "VERILATOR_ROOT").strip()) / "include"
+        flags = [*_STANDARD, f"-I{include}", f"-I{include / 'vltstd'}"]
+        objects = _runtime(tool, cxx, include, runtime, flags)
+        # One translation unit: the model inlines into the loop that drives it.
+        unity = [*sorted(generated.glob("*.cpp")), *([main] if main else [])]
+        (folder / "unity.cpp").write_text("".join(f'#include "{path}"\n' for path in unity), encoding="utf-8")
+        inputs: list[str | Path] = [folder / "unity.cpp", *objects]
+        includes = [f"-I{generated}", f"-I{folder}"]
+        cxx.run(*compile_flags, *flags, *includes, *inputs, *link_flags, "-o", folder / output)
+        shutil.rmtree(generated)
+        (folder / "unity.cpp").unlink()
+
+    return cached(kind, parts, make) / output
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for one run's files, beside the cache, removed afterwards."""
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-run-", dir=cache) as folder:
+        yield Path(folder)

@@ -1,0 +1,211 @@
+"""A unit's streams as its manifest describes them, and words in a reader's terms."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lnsmadam.golden.format import FixedFormat, Format, LNSFormat, Words, word_dtype
+
+Columns = Mapping[str, Words]
+#: Field arrays of operands and the index of the first of them since reset → field arrays of results.
+#: Successive calls have consecutive transfers, so a unit with state (a random generator) can be modelled.
+Model = Callable[[dict[str, Words], int], Mapping[str, Any]]
+
+
+def format_of(entry: Mapping[str, Any]) -> Format | None:
+    """The format that a manifest's field names; nothing where its kind is not known here."""
+    options = {key: value for key, value in entry.items() if key != "kind"}
+    match entry.get("kind"):
+        case "lns":
+            return LNSFormat(**options)
+        case "fixed":
+            return FixedFormat(**options)
+    return None
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a payload."""
+
+    name: str
+    lsb: int
+    width: int
+    format: Format | None
+
+    def describe(self, word: int) -> str:
+        """A word as sign and log, or as an integer, or in hexadecimal where its format is not known."""
+        if isinstance(self.format, LNSFormat):
+            sign, log = (int(part) for part in self.format.unpack(word))
+            return f"{'+-'[sign]} " + ("zero" if log == self.format.zero_log else f"log {log}")
+        if isinstance(self.format, FixedFormat):
+            return str(int(self.format.unpack(word)))
+        return f"0x{word:0{-(-self.width // 4)}x}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """One stream."""
+
+    name: str
+    valid: str
+    ready: str
+    payload: str
+    width: int
+    fields: tuple[Field, ...]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> "Port":
+        fields = tuple(
+            Field(item["name"], item["lsb"], item["width"], format_of(item["format"]))
+            for item in entry["fields"]
+        )
+        # Beyond 64 bits no NumPy integer holds a word.
+        if too_wide := [item.name for item in fields if item.width > 64]:
+            raise ValueError(f"Field {too_wide[0]} must have at most 64 bits")
+        return cls(entry["name"], entry["valid"], entry["ready"], entry["payload"], entry["width"], fields)
+
+    def columns(self, columns: Mapping[str, Any]) -> dict[str, Words]:
+        """The port's fields as contiguous arrays of the type of their width; raises ``ValueError`` where one
+        is
+        missing, has another length, or holds a word that does not fit."""
+        if unknown := set(columns) - {item.name for item in self.fields}:
+            raise ValueError(f"{self.name} has no field {sorted(unknown)[0]}")
+        result: dict[str, Words] = {}
+        for item in self.fields:
+            if item.name not in columns:
+                raise ValueError(f"Field {item.name} of {self.name} is missing")
+            array, dtype = np.asarray(columns[item.name]), np.dtype(word_dtype(item.width))
+            if array.ndim != 1 or (result and len(array) != len(next(iter(result.values())))):
+                raise ValueError(f"Field {item.name} of {self.name} must be one column as long as the others")
+            if array.dtype.kind not in "iub":
+                raise ValueError(f"Field {item.name} of {self.name} must be integers, not {array.dtype}")
+            fits_by_type = array.dtype.kind == "u" and 8 * array.dtype.itemsize <= item.width
+            if not fits_by_type and len(array) and (array.min() < 0 or int(array.max()) >> item.width):
+                raise ValueError(f"Field {item.name} of {self.name} must be in 0 … {(1 << item.width) - 1}")
+            result[item.name] = np.ascontiguousarray(array, dtype)
+        return result
+
+    def pack(self, columns: Columns) -> list[int]:
+        """Payloads, one integer a transfer, of any width."""
+        payloads = [0] * len(next(iter(columns.values())))
+        for item in self.fields:
+            payloads = [
+                payload | word << item.lsb
+                for payload, word in zip(payloads, columns[item.name].tolist(), strict=True)
+            ]
+        return payloads
+
+    def unpack(self, payload: int) -> dict[str, int]:
+        """The words of one payload."""
+        return {item.name: payload >> item.lsb & (1 << item.width) - 1 for item in self.fields}
+
+    def describe(self, words: Mapping[str, int]) -> str:
+        """One transfer in a reader's terms."""
+        return ", ".join(f"{item.name} = {item.describe(int(words[item.name]))}" for item in self.fields)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All that a bench knows of a unit: its manifest, checked.
+
+    Attributes
+    ----------
+    clock, reset : str or None
+        Names of the ports; a unit of no register has neither.
+    latency, interval : int
+        Cycles from operands to result, and from one transfer to the next.
+    """
+
+    top: str
+    clock: str | None
+    reset: str | None
+    latency: int
+    interval: int
+    input: Port
+    output: Port
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Ports":
+        if len(manifest["inputs"]) != 1 or len(manifest["outputs"]) != 1:
+            raise ValueError(f"{manifest['unit']} must have one stream of operands and one of results")
+        return cls(
+            manifest["top"],
+            manifest["clock"],
+            manifest["reset"],
+            manifest["latency"],
+            manifest["interval"],
+            Port.of(manifest["inputs"][0]),
+            Port.of(manifest["outputs"][0]),
+        )
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A transfer whose result is not the model's.
+
+    Attributes
+    ----------
+    index : int
+        Transfers since reset.
+    operands, got, want : str
+        Words as sign and log.
+    """
+
+    index: int
+    operands: str
+    got: str
+    want: str
+
+    def __str__(self) -> str:
+        return f"transfer {self.index}: {self.operands}: got {self.got}, want {self.want}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """Outcome of one check.
+
+    Attributes
+    ----------
+    name : str
+    compared : int
+        Transfers whose result was compared with the model's.
+    passed : bool
+    message : str
+        What was done, or what went wrong; one line.
+    skipped : bool
+        Whether the check did not apply (and why is in the message); counts as neither passed nor failed.
+    seconds : float
+    """
+
+    name: str
+    compared: int
+    passed: bool
+    message: str
+    skipped: bool = False
+    seconds: float = 0.0
+
+
+def first_mismatch(
+    ports: Ports, operands: Columns, got: Columns, want: Columns, index: int
+) -> Mismatch | None:
+    """The first transfer whose results differ in any field; ``index`` is that of the first row, and ``got``
+    may
+    end early."""
+    wrong = np.zeros(len(next(iter(got.values()))), dtype=bool)
+    for name, column in got.items():
+        wrong |= column != want[name][: len(column)]
+    if not wrong.any():
+        return None
+    row = int(wrong.argmax())
+
+    def at(columns: Columns) -> dict[str, int]:
+        return {name: int(column[row]) for name, column in columns.items()}
+
+    return Mismatch(
+        index + row,
+        ports.input.describe(at(operands)),
+        ports.output.describe(at(got)),
+        ports.output.describe(at(want)),
+    )

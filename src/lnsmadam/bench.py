@@ -1,0 +1,243 @@
+"""Measures every figure that the README states: ``make bench``.
+
+Each row names its target, and the command that reproduces it alone. Results go to ``bench.json`` and
+``bench.md`` in the folder given; ``--readme FILE`` also puts the tables between that file's markers.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lnsmadam.cli import progress_bar
+from lnsmadam.fpga.synth import measure
+from lnsmadam.golden.format import LNS8, LNS16
+from lnsmadam.golden.log_sum import Memory
+from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
+from lnsmadam.hw.emit import write_atomically
+from lnsmadam.sim.batch import compare
+from lnsmadam.sim.stimulus import stimulus
+from lnsmadam.units import UNITS
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One unit on one part, with the limits that it is held to."""
+
+    title: str
+    command: str
+    unit: str
+    options: dict[str, Any]
+    target: str
+    most: dict[str, int]
+    mhz: int
+
+    def run(self, progress: Callable[[int, int, str], None]) -> dict[str, Any]:
+        """Measured figures, and whether every limit is met."""
+        unit = UNITS[self.unit]
+        figures = measure(unit.emit(unit.configure(self.options)), self.target, progress=progress)
+        met = all(figures[key] <= limit for key, limit in self.most.items())
+        return {**figures, "met": met and figures["fmax_mhz"]["median"] >= self.mhz}
+
+    def row(self, figures: dict[str, Any]) -> tuple[str, ...]:
+        """Cells of the README's table."""
+        names = {"lut4": "LUT4", "ff": "FF", "bram": "block RAM"}
+        limits = ", ".join(f"≤ {limit} {names[key]}" for key, limit in self.most.items())
+        block = f" + {figures['bram']} block RAM" if figures["bram"] else ""
+        clock = figures["fmax_mhz"]
+        return (
+            self.title,
+            f"{limits}, ≥ {self.mhz} MHz",
+            f"**{figures['lut4']} LUT4{block}**, {figures['ff']} FF, {figures['carry']} carry",
+            f"**{clock['median']:.0f}** ({clock['min']:.0f}–{clock['max']:.0f}), latency {figures['latency']}",
+            "met" if figures["met"] else "not met",
+            f"`{self.command}`",
+        )
+
+
+_BLOCK = {"memory": Memory.BLOCK}
+COSTS = (
+    Cost(
+        "LNS8 multiply-add, iCE40 HX8K",
+        "lnsmadam synth multiply_add --target hx8k",
+        "multiply_add",
+        {"operand": LNS8},
+        "hx8k",
+        {"lut4": 90, "ff": 115, "bram": 0},
+        200,
+    ),
+    Cost(
+        "the same, table in block RAM",
+        "lnsmadam synth multiply_add --memory block --target hx8k",
+        "multiply_add",
+        {"operand": LNS8, **_BLOCK},
+        "hx8k",
+        {"lut4": 58, "bram": 1},
+        185,
+    ),
+    Cost(
+        "LNS8 multiply-add, ECP5",
+        "lnsmadam synth multiply_add --target ecp5-85k",
+        "multiply_add",
+        {"operand": LNS8},
+        "ecp5-85k",
+        {"lut4": 112},
+        235,
+    ),
+    Cost(
+        "LNS16 multiply-add, block RAM, iCE40 HX8K",
+        "lnsmadam synth multiply_add --format lns16 --memory block --target hx8k",
+        "multiply_add",
+        {"operand": LNS16, **_BLOCK},
+        "hx8k",
+        {"lut4": 330, "bram": 4},
+        140,
+    ),
+    Cost(
+        "LNS16 multiply-add, logic, iCE40 HX8K",
+        "lnsmadam synth multiply_add --format lns16 --target hx8k",
+        "multiply_add",
+        {"operand": LNS16},
+        "hx8k",
+        {"lut4": 900, "bram": 0},
+        120,
+    ),
+    Cost(
+        "Madam update (LNS16 weight, LNS8 gradient, 12-bit state, stochastic), iCE40 HX8K",
+        "lnsmadam synth madam_update --target hx8k",
+        "madam_update",
+        {},
+        "hx8k",
+        {"lut4": 400, "bram": 0},
+        140,
+    ),
+)
+
+
+def _best_rate(run: Callable[[], int], seconds: float = 2.0) -> float:
+    """Operations per second of the best of repeated runs."""
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        count = run()
+        best = max(best, count / (time.perf_counter() - start))
+    return best
+
+
+def golden_rate() -> float:
+    """LNS8 multiply-adds per second of the golden model, on one core."""
+    config = MultiplyAddConfig()
+    a, b, c = np.random.default_rng(0).integers(0, 256, (3, 1 << 22), dtype=np.uint8)
+    multiply_add(config, a[:1], b[:1], c[:1])
+    return _best_rate(lambda: len(multiply_add(config, a, b, c)))
+
+
+def xlns_rate() -> float | None:
+    """The same with xlns's NumPy arrays (ideal sums, the same base), or None where it is not installed."""
+    try:
+        import xlns
+    except ImportError:
+        return None
+    xlns.xlnssetB(2.0 ** (1 / LNS8.base_factor))
+    values = LNS8.decode(np.random.default_rng(0).integers(0, 64, (3, 1 << 16)))
+    a, b, c = (xlns.xlnsnp(list(row)) for row in values)
+    return _best_rate(lambda: len((c + a * b).nd))
+
+
+def simulation_rates() -> Iterator[tuple[str, str, float, float, str]]:
+    """Title, target text, measured, limit and command of the simulation's speed."""
+    unit = UNITS["multiply_add"]
+    four = unit.configure({"pipeline": 4})
+    chunks = stimulus(four, 0, 1 << 23)
+    emitted = unit.emit(four)
+    compare(emitted, unit.model(four), stimulus(four, 0, 1 << 16))
+
+    def run() -> float:
+        result = compare(emitted, unit.model(four), chunks)
+        if not result.passed:
+            raise ValueError(f"Hardware differs from the model: {result.failure}")
+        return result.vectors_per_second
+
+    command = "lnsmadam simulate multiply_add --pipeline 4"
+    yield "Verilator batch, 4-stage LNS8 multiply-add", "≥ 3 million vectors/s", run(), 3e6, command
+
+
+@click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--readme", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="File to update.")
+def main(directory: Path, readme: Path | None) -> None:
+    """Measures the README's figures."""
+    rows: list[tuple[str, ...]] = []
+    results: dict[str, Any] = {}
+    with progress_bar() as show:
+
+        def progress(done: int, total: int, what: str) -> None:
+            show(what, done, total)
+
+        for cost in COSTS:
+            figures = results[cost.title] = cost.run(progress)
+            rows.append(cost.row(figures))
+            click.echo(" | ".join(rows[-1]))
+        units, results["units"] = unit_table(progress)
+    targets = _markdown(("unit", "target", "cells", "MHz: median of 3 seeds (range)", "", "command"), rows)
+    speeds: list[tuple[str, ...]] = []
+    golden, peer = golden_rate(), xlns_rate()
+    beside = f"{peer / 1e6:.2f} million/s with xlns" if peer else "xlns is not installed"
+    speeds.append(
+        (
+            "golden model, LNS8 multiply-add, one core",
+            "≥ 40 million/s",
+            f"**{golden / 1e6:.0f} million/s** ({beside})",
+            "met" if golden >= 40e6 else "not met",
+            "`make bench`",
+        )
+    )
+    for title, target, rate, limit, command in simulation_rates():
+        verdict = "met" if rate >= limit else "not met"
+        speeds.append((title, target, f"**{rate / 1e6:.1f} million/s**", verdict, f"`{command}`"))
+    results["speeds"] = [list(row) for row in speeds]
+    text = f"{targets}\n{_markdown(('speed', 'target', 'measured', '', 'command'), speeds)}"
+    write_atomically(directory / "bench.json", json.dumps(results, indent=2) + "\n")
+    write_atomically(directory / "bench.md", f"{units}\n{text}")
+    click.echo(f"{units}\n{text}")
+    if readme:
+        document = between_markers(readme.read_text(encoding="utf-8"), "units", units)
+        write_atomically(readme, between_markers(document, "targets", text))
+
+
+def unit_table(progress: Callable[[int, int, str], None]) -> tuple[str, dict[str, Any]]:
+    """The README's table of units, default configurations, with what they cost on two parts; and the figures."""
+    rows: list[tuple[str, ...]] = []
+    results: dict[str, Any] = {}
+    for unit in UNITS.values():
+        config = unit.configure({})
+        cells = []
+        for target in ("hx8k", "ecp5-85k"):
+            figures = results[f"{unit.name}, {target}"] = measure(unit.emit(config), target, progress=progress)
+            cells.append(f"{figures['lut4']} LUT4, {figures['ff']} FF, {figures['fmax_mhz']['median']:.0f} MHz")
+        rows.append((f"`{unit.name}`", unit.computes, unit.promise, str(config.pipeline), *cells))
+    return _markdown(("unit", "computes", "promise", "latency", "iCE40 HX8K", "ECP5"), rows), results
+
+
+def _markdown(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [headings, ("---",) * len(headings), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def between_markers(document: str, name: str, text: str) -> str:
+    """The document with ``text`` between the marker lines of ``name``; raises ``ValueError`` without them."""
+    start, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    if start not in document or end not in document:
+        raise ValueError(f"The file has no markers for {name}")
+    head, rest = document.split(start, 1)
+    return f"{head}{start}{text}{end}{rest.split(end, 1)[1]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

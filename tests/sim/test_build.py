@@ -1,0 +1,129 @@
+"""Cache of builds, and how the tools are found."""
+
+import dataclasses
+import threading
+from pathlib import Path
+
+import pytest
+
+from lnsmadam.sim import build, tools
+from lnsmadam.sim.batch import BatchUnit
+from lnsmadam.sim.build import cached, content_key
+from lnsmadam.sim.tools import MissingTool, Tool, ToolFailed, find_tool
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("LNSMADAM_CACHE", str(folder))
+    return folder
+
+
+def test_the_same_content_is_made_once(cache):
+    made = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "text").write_text("whole")
+
+    first, second = cached("kind", ["a", "b"], make), cached("kind", ["a", "b"], make)
+    other = cached("kind", ["ab"], make)
+    assert first == second != other
+    assert first.parent == cache and (first / "text").read_text() == "whole"
+    assert len(made) == 2
+    assert content_key(["a", "bc"]) != content_key(["ab", "c"])
+
+
+def test_an_interrupted_build_leaves_nothing(cache):
+    def interrupted(folder: Path) -> None:
+        (folder / "text").write_text("ha")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached("kind", ["a"], interrupted)
+    assert list(cache.iterdir()) == []
+    assert (cached("kind", ["a"], lambda folder: (folder / "text").write_text("whole")) / "text").exists()
+
+
+def test_a_killed_build_is_swept_away_later(cache, monkeypatch):
+    (cache / ".partial-killed").mkdir(parents=True)
+    cached("kind", ["a"], lambda folder: None)
+    assert (cache / ".partial-killed").exists(), "a build that may still run was removed"
+    monkeypatch.setattr(build, "_ABANDONED_SECONDS", -1.0)
+    cached("kind", ["b"], lambda folder: None)
+    assert not (cache / ".partial-killed").exists()
+
+
+def test_two_builders_at_once_get_one_whole_entry(cache):
+    together, entries = threading.Barrier(2, timeout=30), []
+
+    def make(folder: Path) -> None:
+        (folder / "text").write_text("whole")
+        together.wait()  # both are past the look into the cache
+
+    threads = [threading.Thread(target=lambda: entries.append(cached("kind", ["a"], make))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(entries) == 2 and entries[0] == entries[1]
+    assert [item.name for item in cache.iterdir()] == [entries[0].name]
+    assert (entries[0] / "text").read_text() == "whole"
+
+
+def test_a_unit_is_compiled_once(multiplier_of, monkeypatch):
+    unit = multiplier_of()
+    BatchUnit(unit.emitted).close()
+
+    def run(self: Tool, *arguments: str, **options: object) -> str:
+        raise AssertionError(f"{self.path} was started again")
+
+    monkeypatch.setattr(Tool, "run", run)
+    BatchUnit(unit.emitted).close()
+    with pytest.raises(AssertionError, match="started again"):
+        BatchUnit(dataclasses.replace(unit.emitted, verilog=unit.emitted.verilog + "// another\n"))
+
+
+def test_verilog_that_does_not_compile_is_reported(multiplier_of, cache):
+    unit = multiplier_of()
+    broken = dataclasses.replace(unit.emitted, verilog=unit.emitted.verilog.replace("endmodule", "endmodul"))
+    with pytest.raises(ToolFailed, match="verilator failed"):
+        BatchUnit(broken)
+    assert list(cache.iterdir()) == []
+
+
+def _program(folder: Path, name: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_tools_are_found_in_order(tmp_path, monkeypatch):
+    chosen = _program(tmp_path / "chosen", "other")
+    bundled, on_path = _program(tmp_path / "bundled", "tool"), _program(tmp_path / "path", "tool")
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("TOOL", str(chosen))
+    assert find_tool("tool", "TOOL", "package", bundled) == str(chosen)
+    monkeypatch.delenv("TOOL")
+    assert find_tool("tool", "TOOL", "package", bundled) == str(bundled)
+    assert find_tool("tool", "TOOL", "package") == str(on_path)
+
+
+def test_a_missing_tool_names_its_package(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingTool, match="^tool is not installed: the package parcel brings it$"):
+        find_tool("tool", "TOOL", "parcel")
+    monkeypatch.setenv("TOOL", "/nowhere/tool")
+    with pytest.raises(MissingTool, match="^TOOL names /nowhere/tool, which is not a program$"):
+        find_tool("tool", "TOOL", "parcel")
+
+
+def test_a_missing_compiler_is_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MissingTool, match="^g\\+\\+ is not installed"):
+        tools.compiler()
+    with pytest.raises(MissingTool, match="^perl is not installed"):
+        tools.verilator()

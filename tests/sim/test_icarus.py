@@ -1,0 +1,59 @@
+"""The second simulator, where it is installed."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from lnsmadam.sim.icarus import run_icarus
+from lnsmadam.sim.stimulus import protocol_operands
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+
+
+def _run(unit):
+    return run_icarus(unit.emitted, unit.model, protocol_operands(unit.config, 4, 2000), seed=9)
+
+
+def test_it_is_skipped_with_a_word_where_it_is_missing(multiplier_of, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("IVERILOG", raising=False)
+    check = _run(multiplier_of(2))
+    assert check.skipped and check.compared == 0
+    assert check.message == "skipped: iverilog is not installed: the package iverilog brings it"
+
+
+@needs_icarus
+@pytest.mark.parametrize("pipeline", [0, 1, 2])
+def test_a_right_unit_passes(multiplier_of, pipeline):
+    check = _run(multiplier_of(pipeline))
+    assert check.passed and not check.skipped and check.compared == 2000, check
+
+
+@needs_icarus
+def test_a_wide_unit_with_state_passes(wide):
+    check = _run(wide)
+    assert check.passed and check.compared == 2000, check
+
+
+@needs_icarus
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wrong_sign", "got result"),
+        ("hangs", "hangs after 40 of 2000 results"),
+        ("loses_one", "got result"),
+        ("extra_when_idle", "2001 results of 2000 transfers"),
+        ("changes_while_waiting", "got result"),
+    ],
+)
+def test_planted_faults(faulty, name, message):
+    check = _run(faulty(name))
+    assert not check.passed and message in check.message, check
+
+
+@needs_icarus
+def test_nothing_to_compare_is_an_error(multiplier_of):
+    unit = multiplier_of(2)
+    with pytest.raises(ValueError, match="nothing to compare"):
+        run_icarus(unit.emitted, unit.model, {"a": np.zeros(0, np.uint8), "b": np.zeros(0, np.uint8)})
