@@ -18,6 +18,8 @@ Table = npt.NDArray[np.int64]
 _DIGITS = 40
 
 
+# A decay beyond this many steps is too large to be subtracted, wrongly, where the gradient outweighs the state.
+_MAX_SHARED_DECAY = 1 / 16
 # (octaves of a gradient above its RMS, bits of the fraction that are left there). An outlier's gain is so large
 # that a coarser one is still right to a few percent, and shared by two distances it takes half the logic.
 _COARSE = ((3, 3), (1, 6))
@@ -30,12 +32,13 @@ def rms_table(base_factor: int, beta_shift: int, fraction_bits: int, coarse_outl
     The running mean of squares is, for the states r (before) and t (what this gradient alone leaves,
     ``log2|g| + log2(1 - beta) / 2``)::
 
-        log2 sqrt(beta 4**r + 4**t) = r + s(r - t)                  s(z) = log2(beta + 4**-z) / 2
-                                    = t + log2(1 + beta 4**(r - t)) / 2
+        log2 sqrt(beta 4**r + 4**t) = r + log2(beta + 4**-z) / 2          z = r - t
+                                    = t + log2(1 + beta 4**-z) / 2        z = t - r
 
-    The table holds ``s`` in units of ``2**-fraction_bits`` steps, for z = 0, 1, … steps, and serves both
-    sides: where t is the larger it is too small by at most ``-log2(beta) / 2``, once in an outlier. The last
-    entry holds for every larger z, a gradient of zero included: the decay.
+    The table holds both, in units of ``2**-fraction_bits`` steps, for z = 0, 1, … steps: row 0 for the first
+    line, row 1 for the second. Where the decay ``-log2(beta) / 2`` is below 1/16 step, row 1 repeats row 0, which
+    is too small by no more than that. The last entries hold for every larger z; that of row 0 is the decay, and
+    what a gradient of zero does.
 
     With ``coarse_outliers``, two successive distances share an entry, rounded to 1/64 step, where the gradient
     is at least twice its RMS; to 1/8 step, where it is at least eight times its RMS.
@@ -43,46 +46,53 @@ def rms_table(base_factor: int, beta_shift: int, fraction_bits: int, coarse_outl
     unit = base_factor / 2 * 2.0**fraction_bits
     # Past this distance 4**-z is below a hundredth of the unit.
     count = 2 * math.ceil(base_factor / 4 * (math.log2(unit) + 8)) + 2
-    z = np.arange(count)
-    coarseness = np.zeros(count, dtype=np.int64)
+    z = np.append(np.arange(float(count)), np.inf)
+    coarseness = np.zeros(count + 1, dtype=np.int64)
     if coarse_outliers:
         for octaves, bits in reversed(_COARSE):
             coarseness[: max(base_factor * (beta_shift - 2 * octaves) // 4 * 2, 0)] = max(fraction_bits - bits, 0)
     is_shared = coarseness > 0
-    reals = unit * _gain(z, base_factor, beta_shift)
-    reals = np.where(is_shared, (reals + reals[z ^ 1]) / 2, reals)
+    partner = np.where(is_shared, np.arange(count + 1) ^ 1, np.arange(count + 1))
 
-    def exact(index: int) -> Any:
-        pair = (index, index ^ 1) if is_shared[index] else (index,)
-        total = mpmath.fsum(_exact_gain(one, base_factor, beta_shift) for one in pair)
-        return unit * total / len(pair) / (1 << int(coarseness[index]))
+    def row(newer: bool) -> Table:
+        reals = unit * _gain(z, base_factor, beta_shift, newer)
 
-    table = round_nearest(reals / (1 << coarseness), exact) << coarseness
-    decay = int(round_nearest(np.array([unit * _gain(np.inf, base_factor, beta_shift)]), lambda _: exact(1 << 40))[0])
-    table = np.append(table[: np.flatnonzero(table != decay)[-1] + 1], decay)
+        def exact(index: int) -> Any:
+            pair = (_exact_gain(z[i], base_factor, beta_shift, newer) for i in (index, partner[index]))
+            return unit * mpmath.fsum(pair) / (2 << int(coarseness[index]))
+
+        return round_nearest((reals + reals[partner]) / (2 << coarseness), exact) << coarseness
+
+    older = row(newer=False)
+    shares = -older[-1] <= _MAX_SHARED_DECAY * 2**fraction_bits
+    table = np.stack([older, older if shares else row(newer=True)])
+    is_last = (table == table[:, -1:]).all(axis=0)
+    table = np.ascontiguousarray(table[:, : np.flatnonzero(~is_last)[-1] + 2])
     table.setflags(write=False)
     return table
 
 
-def _gain(z: npt.ArrayLike, base_factor: int, beta_shift: int) -> npt.NDArray[np.float64]:
-    """``log2(beta + 4**-z)``, z in steps; log1p keeps the digits of the decay for beta near 1."""
-    return np.asarray(np.log1p(np.exp2(-2 * np.asarray(z) / base_factor) - 2.0**-beta_shift) / np.log(2))
+def _gain(z: npt.ArrayLike, base_factor: int, beta_shift: int, newer: bool) -> npt.NDArray[np.float64]:
+    """``log2(beta + 4**-z)``, or with ``newer`` ``log2(1 + beta 4**-z)``, z in steps of 1/base_factor."""
+    power, rest = np.exp2(-2 * np.asarray(z) / base_factor), 2.0**-beta_shift
+    # log1p keeps the digits of the decay for beta near 1.
+    return np.asarray(np.log1p((1 - rest) * power if newer else power - rest) / np.log(2))
 
 
-def _exact_gain(z: int, base_factor: int, beta_shift: int) -> Any:
-    beta = 1 - mpmath.mpf(2) ** -beta_shift
-    return mpmath.log(beta + mpmath.power(2, -2 * mpmath.mpf(z) / base_factor), 2)
+def _exact_gain(z: float, base_factor: int, beta_shift: int, newer: bool) -> Any:
+    beta, power = 1 - mpmath.mpf(2) ** -beta_shift, mpmath.power(2, -2 * mpmath.mpf(z) / base_factor)
+    return mpmath.log(1 + beta * power if newer else beta + power, 2)
 
 
 def rms_error(base_factor: int, beta_shift: int, fraction_bits: int, coarse_outliers: bool) -> float:
     """Largest error, in steps, of a new state before it is rounded: over all z, r or t the larger."""
-    entries = rms_table(base_factor, beta_shift, fraction_bits, coarse_outliers)
+    table = rms_table(base_factor, beta_shift, fraction_bits, coarse_outliers)
+    last = table.shape[1] - 1
     # Twice as far as the table, and then infinity.
-    z = np.append(np.arange(2.0 * len(entries)), np.inf)
-    values = entries[np.minimum(z, len(entries) - 1).astype(np.int64)] * 2.0**-fraction_bits
-    older = base_factor / 2 * _gain(z, base_factor, beta_shift)
-    newer = base_factor / 2 * np.log2(1 + (1 - 2.0**-beta_shift) * np.exp2(-2 * z / base_factor))
-    return float(max(np.abs(values - older).max(), np.abs(values - newer).max()))
+    z = np.append(np.arange(2.0 * last), np.inf)
+    values = table[:, np.minimum(z, last).astype(np.int64)] * 2.0**-fraction_bits
+    true = [base_factor / 2 * _gain(z, base_factor, beta_shift, newer) for newer in (False, True)]
+    return float(np.abs(values - true).max())
 
 
 @dataclass(frozen=True)
