@@ -14,6 +14,16 @@ from lnsmadam.golden.format import (
     LNSFormat,
 )
 from lnsmadam.golden.log_sum import Approximator, Memory
+from lnsmadam.golden.madam_update import (
+    MadamUpdateConfig,
+    Rounding,
+    Variant,
+    bias_log_of,
+    integer_madam,
+    lr_log_of,
+    madam_update,
+    weight_max_log_of,
+)
 from lnsmadam.golden.multiply import MultiplyConfig, multiply
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
 from lnsmadam.golden.sqrt import SqrtConfig, sqrt
@@ -32,15 +42,23 @@ __all__ = [
     "DivideConfig",
     "FixedFormat",
     "LNSFormat",
+    "MadamUpdateConfig",
     "Memory",
     "MultiplyAddConfig",
     "MultiplyConfig",
     "SqrtConfig",
+    "Rounding",
     "SquareConfig",
+    "Variant",
     "add",
+    "bias_log_of",
     "divide",
+    "integer_madam",
+    "lr_log_of",
+    "madam_update",
     "multiply",
     "multiply_add",
     "sqrt",
     "square",
+    "weight_max_log_of",
 ]

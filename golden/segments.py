@@ -267,10 +267,10 @@ def fit_segments(base_factor: float, memory: str = "logic") -> Segments:
     Parameters
     ----------
     base_factor : float
-        The accumulator's; a power of two, 32 to 2048.
+        The accumulator's; a power of two, 4 to 2048.
     memory : str
-        ``"logic"``: few, long segments, whose coefficients LUTs hold. ``"block"``: segments a quarter as long,
-        whose coefficients fill four iCE40 block RAMs at base factor 2048 and leave smaller multiplications.
+        ``"logic"``: few, long segments, whose coefficients LUTs hold. ``"block"``: segments half as long, whose
+        coefficients take three iCE40 block RAMs at base factor 2048 and leave smaller multiplications.
 
     Raises
     ------
@@ -279,23 +279,23 @@ def fit_segments(base_factor: float, memory: str = "logic") -> Segments:
     """
     if memory not in MEMORIES:
         raise ValueError(f"Memory must be one of {', '.join(MEMORIES)}, not {memory!r}")
-    if base_factor not in [1 << bits for bits in range(5, 12)]:
-        raise ValueError(f"Base factor of a segmented sum must be a power of two from 32 to 2048, not {base_factor:g}")
+    if base_factor not in [1 << bits for bits in range(2, 12)]:
+        raise ValueError(f"Base factor of a segmented sum must be a power of two from 4 to 2048, not {base_factor:g}")
     log2_base_factor = int(base_factor).bit_length() - 1
     mantissa_bits = log2_base_factor + 1
-    fraction_bits = 3
     # An error of (2**segment_bits)**2 * curvature / 16, the sum's curvature being ln(2) / (4 * base_factor) at
     # most: 0.35 steps at an odd log2_base_factor, half of it at an even one.
-    segment_bits = (log2_base_factor + 5) // 2 - (2 if memory == "block" else 0)
-    # A unit of slope is then about a quarter step at a segment's end.
+    segment_bits = (log2_base_factor + 5) // 2
+    # A unit of slope is then a quarter to half a step at a segment's end.
     slope_bits = (log2_base_factor + 3) // 2
+    # The correction's curvature is base_factor / ln(2) per squared mantissa at most: 0.18 steps, or 0.36.
+    fraction_bits, log_index_bits, log_drop, log_shift = 3, log2_base_factor // 2, 1, 3
+    if memory == "block":
+        # A quarter of those errors and more for half the length: room for fewer fraction bits and coarser slopes.
+        segment_bits, slope_bits = segment_bits - 1, slope_bits - 1
+        fraction_bits, log_index_bits, log_shift = 2, min(8, mantissa_bits - 2), 2
     # Slopes stay below 1/2, so one of 2**slope_bits would be 1/2.
     slope_shift = slope_bits + 1 - fraction_bits
-    # The correction's curvature is base_factor / ln(2) at most, per mantissa squared.
-    if memory == "block":
-        log_index_bits, log_drop, log_shift = min(8, mantissa_bits - 2), 0, 2
-    else:
-        log_index_bits, log_drop, log_shift = log2_base_factor // 2, 1, 3
     draft = Segments(
         log2_base_factor, fraction_bits, segment_bits, slope_bits, slope_shift, log_index_bits, log_drop, log_shift,
         (), (), (), (),

@@ -1,0 +1,165 @@
+"""A bitstream of units behind a board's serial line."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lnsmadam.fpga import tools
+from lnsmadam.fpga.boards import DEFAULT_BAUD, Board, board_named
+from lnsmadam.fpga.link import describe
+from lnsmadam.fpga.synth import Progress
+from lnsmadam.fpga.top import TIMEOUT_S, Top, check_units
+from lnsmadam.fpga.uart import divisor_of
+from lnsmadam.hw.pipeline import UnitComponent
+
+#: Name of the design in the tools' files.
+NAME = "lnsmadam"
+
+
+def _overfull(log: str) -> list[str]:
+    """What a nextpnr log says the design needs beyond what the part has."""
+    lines = re.findall(r"(\w+): +(\d+)/ *(\d+) +\d+%", log)
+    return list(dict.fromkeys(
+        f"{used} {kind} of {available}" for kind, used, available in lines if int(used) > int(available)
+    ))  # fmt: skip
+
+
+def _concatenate(folder: Path, console: Path) -> str:
+    """The logs of all tools of a build, one after the other."""
+    parts = []
+    for title, path in (
+        ("yosys", folder / f"{NAME}.rpt"),
+        ("nextpnr", folder / f"{NAME}.tim"),
+        ("messages of the build script", console),
+    ):
+        if path.exists():
+            parts.append(f"==== {title}\n{path.read_text(encoding='utf-8', errors='replace')}")
+    return "\n".join(parts)
+
+
+def _timing(report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        clock: {"fmax_mhz": round(value["achieved"], 2), "needed_mhz": round(value["constraint"], 2)}
+        for clock, value in report["fmax"].items()
+    }
+
+
+def _run_tools(board: Board, platform: Any, top: Top, folder: Path) -> tuple[dict[str, Any], str]:
+    """Builds in ``folder``; returns nextpnr's report and the log."""
+    environment = {tools.variable(name): tools.find(name) for name in board.tools}
+    plan = platform.build(
+        top, name=NAME, do_build=False, do_program=False, nextpnr_opts="--seed 1 --report report.json"
+    )
+    plan.extract(folder)
+    console = folder / "console.txt"
+    job = tools.Job(
+        f"Build for {board.name}",
+        ("sh", f"{plan.script}.sh"),
+        folder,
+        console,
+        environment={**os.environ, **environment},
+    )
+    try:
+        tools.run_all([job])
+    except tools.ToolFailed as error:
+        log = _concatenate(folder, console)
+        if needs := _overfull(log):
+            raise tools.ToolFailed(
+                f"Design does not fit on {board.name} ({platform.device}): it needs {', '.join(needs)}"
+            ) from None
+        raise tools.ToolFailed(str(error)) from None
+    return json.loads((folder / "report.json").read_text(encoding="utf-8")), _concatenate(folder, console)
+
+
+def build(
+    board: str | Board,
+    units: Sequence[UnitComponent],
+    directory: Path,
+    *,
+    baud: int = DEFAULT_BAUD,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Makes ``BOARD.bin`` or ``BOARD.bit``, ``report.json`` and ``tools.log`` in ``directory``.
+
+    The files take their places when all three are whole; an earlier report goes first and the new one comes last,
+    so a report never stands beside another build's bitstream.
+
+    Parameters
+    ----------
+    board : str or Board
+        A name of :data:`~lnsmadam.fpga.boards.BOARDS` or an alias.
+    units : sequence of UnitComponent
+        What the board answers to, see :class:`~lnsmadam.fpga.top.PacketServer`.
+    baud : int
+        Bits per second of the serial line.
+    progress : callable, optional
+        Called with (steps done, steps in all, what is being done).
+
+    Returns
+    -------
+    dict, what report.json holds
+        ``board``, ``part``, ``clock_mhz``, ``baud``, ``units`` (number, ports and parameters of each),
+        ``utilisation`` (used and available of each kind of cell), ``timing`` (MHz reached and needed of each
+        clock), ``bitstream``, ``tools``.
+
+    Raises
+    ------
+    ValueError
+        No such board, no units, or a baud rate that the clock cannot make.
+    ~lnsmadam.fpga.tools.ToolError
+        A tool is missing or failed, the design does not fit, or does not reach the board's clock; one line.
+    """
+    if isinstance(board, str):
+        board = board_named(board)
+    check_units(units)
+    directory = Path(directory)
+    platform = board.make()
+    clock_hz = float(platform.default_clk_frequency)
+    divisor = divisor_of(clock_hz, baud)
+
+    def tell(done: int, what: str) -> None:
+        if progress:
+            progress(done, 3, what)
+
+    tell(0, "Finding the tools")
+    versions = {name: tools.version(name) for name in board.tools[:2]}
+    ports = describe(units)
+    tell(1, f"Synthesis, place and route for {board.name}")
+    directory.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".building-", dir=directory))
+    try:
+        top = Top(units, divisor=divisor, timeout=round(clock_hz * TIMEOUT_S))
+        routed, log = _run_tools(board, platform, top, folder)
+        tell(2, "Writing the report")
+        bitstream = f"{board.name}.{board.bitstream}"
+        report = {
+            "board": board.name,
+            "title": board.title,
+            "part": f"{platform.device}-{platform.package}",
+            "clock_mhz": clock_hz / 1e6,
+            "baud": baud,
+            "bitstream": bitstream,
+            "utilisation": {kind: cell for kind, cell in sorted(routed["utilization"].items()) if cell["used"]},
+            "timing": _timing(routed),
+            "units": [port.describe() for port in ports],
+            "tools": versions,
+        }
+        (folder / "final.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (folder / "final.log").write_text(log, encoding="utf-8")
+        (directory / "report.json").unlink(missing_ok=True)
+        os.replace(folder / f"{NAME}.{board.bitstream}", directory / bitstream)
+        os.replace(folder / "final.log", directory / "tools.log")
+        os.replace(folder / "final.json", directory / "report.json")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            # Only if nothing is in it, which was so before a first build that failed.
+            directory.rmdir()
+    tell(3, f"{board.name} done")
+    return report

