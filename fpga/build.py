@@ -17,6 +17,7 @@ from lnsmadam.fpga.synth import Progress
 from lnsmadam.fpga.top import TIMEOUT_S, Top, check_units
 from lnsmadam.fpga.uart import divisor_of
 from lnsmadam.hw.pipeline import UnitComponent
+from lnsmadam.hw.toolchain import ToolFailed
 
 #: Name of the design in the tools' files.
 NAME = "lnsmadam"
@@ -67,13 +68,13 @@ def _run_tools(board: Board, platform: Any, top: Top, folder: Path) -> tuple[dic
     )
     try:
         tools.run_all([job])
-    except tools.ToolFailed as error:
+    except ToolFailed as error:
         log = _concatenate(folder, console)
         if needs := _overfull(log):
-            raise tools.ToolFailed(
+            raise ToolFailed(
                 f"Design does not fit on {board.name} ({platform.device}): it needs {', '.join(needs)}"
             ) from None
-        raise tools.ToolFailed(str(error)) from None
+        raise ToolFailed(str(error)) from None
     return json.loads((folder / "report.json").read_text(encoding="utf-8")), _concatenate(folder, console)
 
 
@@ -112,7 +113,7 @@ def build(
     ------
     ValueError
         No such board, no units, or a baud rate that the clock cannot make.
-    ~lnsmadam.fpga.tools.ToolError
+    ~lnsmadam.hw.toolchain.ToolError
         A tool is missing or failed, the design does not fit, or does not reach the board's clock; one line.
     """
     if isinstance(board, str):

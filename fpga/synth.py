@@ -22,6 +22,7 @@ from lnsmadam.fpga import tools
 from lnsmadam.fpga.harness import TOP, Harness, harness
 from lnsmadam.fpga.targets import Target, target_named
 from lnsmadam.hw.emit import Emitted
+from lnsmadam.hw.toolchain import ToolFailed, cache_folder
 
 #: Told of progress: steps done, steps in all, what was just done.
 Progress = Callable[[int, int, str], None]
@@ -53,11 +54,6 @@ KINDS: dict[str, dict[str, tuple[str, ...]]] = {
         "dsp": ("MULT18X18D", "MULT9X9D"),
     },
 }
-
-
-def cache_folder() -> Path:
-    """Where steps are kept: ``synth`` under ``LNSMADAM_CACHE``, by default ``build/cache``."""
-    return Path(os.environ.get("LNSMADAM_CACHE") or Path("build") / "cache").absolute() / "synth"
 
 
 def _digest(*parts: object) -> str:
@@ -126,11 +122,11 @@ def _run(steps: Sequence[Step], done: Callable[[Step], None]) -> None:
 
         try:
             tools.run_all(list(by_job), done=finish)
-        except tools.ToolFailed as error:
+        except ToolFailed as error:
             failed = next(job for job in by_job if str(error).startswith(job.label + " failed"))
             log = cache / f"failed-{by_job[failed].key}.txt"
             shutil.copyfile(failed.log, log)
-            raise tools.ToolFailed(f"{error} (log: {log})") from None
+            raise ToolFailed(f"{error} (log: {log})") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -147,17 +143,19 @@ def _remove_stale(cache: Path) -> None:
 
 def _script(emitted: Emitted, target: Target, *, dsp: bool, bram: bool) -> str:
     unit = emitted.name
-    return "\n".join([
-        f"read_verilog {unit}.v {TOP}.v",
-        f"setattr -mod -set keep_hierarchy 1 {unit}",
-        target.synthesis(top=TOP, dsp=dsp, bram=bram),
-        "tee -q -o cells.json stat -json",
-        f"setattr -mod -unset keep_hierarchy {unit}",
-        "flatten",
-        "opt_clean",
-        "write_json netlist.json",
-        "",
-    ])
+    return "\n".join(
+        [
+            f"read_verilog {unit}.v {TOP}.v",
+            f"setattr -mod -set keep_hierarchy 1 {unit}",
+            target.synthesis(top=TOP, dsp=dsp, bram=bram),
+            "tee -q -o cells.json stat -json",
+            f"setattr -mod -unset keep_hierarchy {unit}",
+            "flatten",
+            "opt_clean",
+            "write_json netlist.json",
+            "",
+        ]
+    )
 
 
 def count(cells: Mapping[str, int], family: str) -> dict[str, int]:
@@ -223,7 +221,7 @@ def _clock(report: dict[str, Any]) -> float:
     """Fmax of the one clock of a report, in MHz."""
     achieved = [clock["achieved"] for clock in report["fmax"].values()]
     if len(achieved) != 1:
-        raise tools.ToolFailed(f"nextpnr reported {len(achieved)} clocks where the harness has one")
+        raise ToolFailed(f"nextpnr reported {len(achieved)} clocks where the harness has one")
     return float(achieved[0])
 
 
@@ -231,7 +229,7 @@ def _check_fit(unit: dict[str, int], shell: Harness, target: Target) -> None:
     needed = {kind: unit[kind] + shell.cells.get(kind, 0) for kind in target.capacity}
     over = [f"{needed[k]} {k.upper()} of {has}" for k, has in target.capacity.items() if needed[k] > has]
     if over:
-        raise tools.ToolFailed(f"Unit and harness do not fit in {target.name}: they need {', '.join(over)}")
+        raise ToolFailed(f"Unit and harness do not fit in {target.name}: they need {', '.join(over)}")
 
 
 def measure(
@@ -262,7 +260,7 @@ def measure(
     work_dir : Path, optional
         Takes a copy of the Verilog, the script, the tools' logs and reports.
     cache : Path, optional
-        Folder of finished steps, by default :func:`cache_folder`.
+        Folder of finished steps, by default ``synth`` of :func:`~lnsmadam.hw.toolchain.cache_folder`.
 
     Returns
     -------
@@ -278,7 +276,7 @@ def measure(
     ------
     ValueError
         Target, seeds or options cannot work.
-    ~lnsmadam.fpga.tools.ToolError
+    ~lnsmadam.hw.toolchain.ToolError
         A tool is missing or failed, or the unit does not fit; one line.
     """
     if isinstance(target, str):
@@ -292,7 +290,7 @@ def measure(
         # The tools compile themselves when they are first asked for their version: up to a minute each.
         progress(finished, total, f"Starting {emitted.name} for {target.name}")
     versions = {name: tools.version(name) for name in ("yosys", target.place_and_route)}
-    cache = cache_folder() if cache is None else Path(cache).absolute()
+    cache = cache_folder("synth") if cache is None else Path(cache).absolute()
 
     def done(step: Step) -> None:
         nonlocal finished

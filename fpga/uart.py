@@ -16,9 +16,7 @@ def divisor_of(clock_hz: float, baud: int) -> int:
     """
     divisor = round(clock_hz / baud) if baud > 0 else 0
     if divisor < 4 or abs(clock_hz / baud / divisor - 1) > 0.02:
-        raise ValueError(
-            f"Baud must divide the clock of {clock_hz:g} Hz to within 2 %, four times or more, not {baud}"
-        )
+        raise ValueError(f"Baud must divide the clock of {clock_hz:g} Hz to within 2 %, four times or more, not {baud}")
     return divisor
 
 

@@ -65,9 +65,7 @@ def add(config: AddConfig, a: npt.ArrayLike, b: npt.ArrayLike, subtract: npt.Arr
     sign_a, log_a = fmt.unpack(a)
     sign_b, log_b = fmt.unpack(b)
     negate = check_words(subtract, 1, "subtract").astype(np.int64)
-    return log_sum(
-        config, sign_a, log_a, log_a == fmt.zero_log, sign_b ^ negate, log_b, log_b == fmt.zero_log
-    )
+    return log_sum(config, sign_a, log_a, log_a == fmt.zero_log, sign_b ^ negate, log_b, log_b == fmt.zero_log)
 
 
 def directed(config: AddConfig, rng: np.random.Generator, count: int) -> dict[str, Words]:

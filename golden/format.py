@@ -83,13 +83,7 @@ class LNSFormat:
             object.__setattr__(self, name, limit if value is None else int(value))
         if not 1 - half <= self.log_min <= self.log_max <= half - 1:
             raise ValueError(
-                f"Logs must satisfy {1 - half} <= log_min <= log_max <= {half - 1}, "
-                f"not {self.log_min} … {self.log_max}"
-            )
-        if max(-self.log_min, self.log_max) / factor > 1000:
-            raise ValueError(
-                f"Base factor must keep values within 2**±1000; {factor:g} gives "
-                f"2**{max(-self.log_min, self.log_max) / factor:.0f}"
+                f"Logs must satisfy {1 - half} <= log_min <= log_max <= {half - 1}, not {self.log_min} … {self.log_max}"
             )
 
     @classmethod
@@ -213,14 +207,15 @@ class LNSFormat:
         if not saturate and np.any(too_large := log > self.log_max):
             raise ValueError(
                 f"Cannot encode {values[too_large].flat[0]:g}: the largest value is "
-                f"{2.0 ** (self.log_max / self.base_factor):g} (saturate=True clamps)"
+                f"{self.decode(self.max_word):g} (saturate=True clamps)"
             )
         return self.fit(np.signbit(values), log)
 
     def decode(self, words: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Real values of words, float64, same shape."""
+        """Real values of words, float64, same shape; infinite or 0 where a format exceeds float64's range."""
         sign, log = self.unpack(words)
-        magnitude = np.where(log == self.zero_log, 0.0, np.exp2(log / self.base_factor))
+        with np.errstate(over="ignore", under="ignore"):
+            magnitude = np.where(log == self.zero_log, 0.0, np.exp2(log / self.base_factor))
         return np.where(sign.astype(bool), -magnitude, magnitude)[()] + 0.0
 
     @property
@@ -280,9 +275,7 @@ class FixedFormat:
         """Words of integers; raises ``ValueError`` on one that does not fit."""
         array = np.asarray(integers, dtype=np.int64)
         if array.size and (array.min() < self.minimum or array.max() > self.maximum):
-            raise ValueError(
-                f"Integer must be in {self.minimum} … {self.maximum}, not {array.min()} … {array.max()}"
-            )
+            raise ValueError(f"Integer must be in {self.minimum} … {self.maximum}, not {array.min()} … {array.max()}")
         return (array & ((1 << self.width) - 1)).astype(self.dtype)[()]
 
     def decode(self, words: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -48,9 +48,7 @@ class LFSRConfig:
         if not MIN_WIDTH <= self.width <= MAX_WIDTH:
             raise ValueError(f"Width of the LFSR must be from {MIN_WIDTH} to {MAX_WIDTH}, not {self.width}")
         if self.polynomial.bit_length() != self.width + 1 or not _is_primitive(self.polynomial):
-            raise ValueError(
-                f"Polynomial must be primitive and of degree {self.width}, not {self.polynomial:#x}"
-            )
+            raise ValueError(f"Polynomial must be primitive and of degree {self.width}, not {self.polynomial:#x}")
         if not 0 < self.seed <= self.period:
             raise ValueError(f"Seed must be from 1 to {self.period}, not {self.seed}")
         if not 1 <= self.bits <= self.width:

@@ -18,7 +18,7 @@ from lnsmadam.golden import segments
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.format import LNSFormat, Words
 from lnsmadam.golden.reference import gauss_log_reals, round_gauss_log
-from lnsmadam.golden.segments import Segments, fit_segments
+from lnsmadam.golden.segments import SEGMENTABLE, Segments, fit_segments, is_segmentable
 
 #: Widest result whose sum is correctly rounded by a table.
 MAX_TABLE_WIDTH = 10
@@ -40,25 +40,34 @@ class Memory(enum.Enum):
     BLOCK = "block"
 
 
-def vanishing_difference(base_factor: float) -> int:
-    """Smallest z from which on both rounded Gaussian logs are 0."""
-    # |f-(z)| > f+(z), and f-(z) < 1/2 from z = -base_factor * log2(1 - 2**(-1/(2 base_factor))) on.
-    bound = int(-base_factor * np.log2(-np.expm1(-np.log(2.0) / (2 * base_factor)))) + 2
-    z = np.arange(max(1, bound - 8), bound + 8, dtype=np.int64)
-    nonzero = (round_gauss_log(z, base_factor, True) != 0) | (round_gauss_log(z, base_factor, False) != 0)
-    return int(z[nonzero][-1]) + 1 if nonzero.any() else int(z[0])
+def _clipped_gauss_log(z: Integers, base_factor: float, subtract: bool, limit: int) -> Integers:
+    """Correctly rounded Gaussian logs, but ``limit`` where they are beyond it."""
+    with np.errstate(over="ignore"):
+        reals = gauss_log_reals(z, base_factor, subtract)
+    steps = np.where(reals < 0, -limit, limit)
+    inside = np.abs(reals) < limit
+    steps[inside] = round_gauss_log(z[inside], base_factor, subtract)
+    return steps
 
 
 @functools.lru_cache(maxsize=64)
-def gauss_log_tables(base_factor: float) -> tuple[Integers, Integers]:
-    """Correctly rounded ``(f+, f-)`` for z = 0 … :func:`vanishing_difference`, whose last entries are 0.
+def gauss_log_tables(base_factor: float, z_max: int) -> tuple[Integers, Integers]:
+    """Correctly rounded ``(f+, f-)`` for z from 0 to ``z_max`` or to the last that does not vanish, and a 0 behind it.
 
-    ``f-(0)`` is minus infinity; its entry is 0 and the callers treat exact cancellation apart.
+    ``f-(0)`` is minus infinity; its entry is 0 and the callers treat exact cancellation apart. A base factor far
+    beyond the range of the logs has entries that saturate or underflow whatever they are added to: they are cut.
     """
-    z = np.arange(vanishing_difference(base_factor) + 1, dtype=np.int64)
-    add = round_gauss_log(z, base_factor, False)
-    subtract = np.concatenate([[0], round_gauss_log(z[1:], base_factor, True)])
-    return add, subtract
+    last = z_max
+    if base_factor < z_max:
+        # |f-(z)| > f+(z), and f-(z) < 1/2 from z = -base_factor * log2(1 - 2**(-1/(2 base_factor))) on.
+        vanishing = -base_factor * np.log2(-np.expm1(-np.log(2.0) / (2 * base_factor)))
+        last = min(last, int(vanishing) + 8)
+    z = np.arange(last + 1, dtype=np.int64)
+    limit = 2 * z_max + 1
+    add = _clipped_gauss_log(z, base_factor, False, limit)
+    subtract = np.concatenate([[0], _clipped_gauss_log(z[1:], base_factor, True, limit)])
+    length = int(np.flatnonzero((add != 0) | (subtract != 0) | (z == 0))[-1]) + 1
+    return np.append(add[:length], 0), np.append(subtract[:length], 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +79,8 @@ class SumConfig(UnitConfig):
     accumulator : LNSFormat
         Format of the result, and of the operand that is not a product.
     approximator : Approximator, optional
-        By default a table up to 10 bits, segments beyond.
+        By default a table up to 10 bits, and segments beyond where the base factor has them. A table is correctly
+        rounded at any width, but the golden model's alone beyond 10 bits: see :meth:`require_hardware`.
     memory : Memory
         Logic alone, or block RAM for the approximator's constants.
     pipeline : int, optional
@@ -83,22 +93,29 @@ class SumConfig(UnitConfig):
     pipeline: int = None  # type: ignore[assignment]  # filled in below
 
     def __post_init__(self) -> None:
-        fits_table = self.accumulator.width <= MAX_TABLE_WIDTH
+        narrow = self.accumulator.width <= MAX_TABLE_WIDTH
         if self.approximator is None:
-            default = Approximator.TABLE if fits_table else Approximator.SEGMENTS
+            has_segments = not narrow and is_segmentable(self.accumulator.base_factor)
+            default = Approximator.SEGMENTS if has_segments else Approximator.TABLE
             object.__setattr__(self, "approximator", default)
-        if self.approximator is Approximator.TABLE and not fits_table:
+        if self.approximator is Approximator.SEGMENTS and narrow:
             raise ValueError(
-                f"Approximator table takes results of up to {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}"
+                f"Approximator segments takes results of more than {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}"
             )
-        if self.approximator is Approximator.SEGMENTS and fits_table:
-            raise ValueError(
-                f"Approximator segments takes results of more than {MAX_TABLE_WIDTH} bits, "
-                f"not {self.accumulator.width}"
-            )
+        if self.approximator is Approximator.SEGMENTS:
+            _ = self.segments  # raises for a base factor that has none
         if self.pipeline is None:
             object.__setattr__(self, "pipeline", self.max_pipeline)
         super().__post_init__()
+
+    def require_hardware(self) -> None:
+        """Raises ``ValueError`` if the sum's table is too large for a circuit."""
+        if self.approximator is Approximator.TABLE and self.accumulator.width > MAX_TABLE_WIDTH:
+            raise ValueError(
+                f"Hardware takes tables for results of up to {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}; "
+                f"wider results need segments, whose base factor is {SEGMENTABLE}, "
+                f"not {self.accumulator.base_factor:g}"
+            )
 
     @property
     def min_pipeline(self) -> int:
@@ -132,7 +149,7 @@ class SumConfig(UnitConfig):
     def gauss_logs(self) -> tuple[Integers, Integers]:
         """Integer ``(f+, f-)`` by z, as this configuration evaluates them; 0 beyond the last entry."""
         if self.approximator is Approximator.TABLE:
-            return gauss_log_tables(self.accumulator.base_factor)
+            return gauss_log_tables(self.accumulator.base_factor, self.z_max)
         return _segment_tables(self.segments, self.z_max)
 
     def guarantee(self) -> dict[str, Any]:
@@ -158,8 +175,12 @@ def _max_error(config: SumConfig) -> float:
     worst = 0.0
     for table, subtract in zip(config.gauss_logs, (False, True), strict=True):
         z = np.arange(int(subtract), config.z_max + 1, dtype=np.int64)
-        exact = gauss_log_reals(z, config.accumulator.base_factor, subtract)
-        worst = max(worst, float(np.abs(table[np.minimum(z, len(table) - 1)] - exact).max()))
+        with np.errstate(over="ignore"):
+            exact = gauss_log_reals(z, config.accumulator.base_factor, subtract)
+        # Beyond these the sum saturates or underflows, which bounds leave out.
+        inside = np.abs(exact) < 2 * config.z_max + 1
+        errors = np.abs(table[np.minimum(z[inside], len(table) - 1)] - exact[inside])
+        worst = max(worst, float(errors.max(initial=0.0)))
     return worst
 
 

@@ -89,9 +89,7 @@ class MadamUpdateConfig(UnitConfig):
     def __post_init__(self) -> None:
         state = self.state_format
         if not state.signed or not 0 <= state.fraction_bits <= 11 or not 4 <= state.width <= 24:
-            raise ValueError(
-                f"State format must be signed, 4 to 24 bits wide with 0 to 11 fraction bits, not {state}"
-            )
+            raise ValueError(f"State format must be signed, 4 to 24 bits wide with 0 to 11 fraction bits, not {state}")
         multiple = self.base_factor / self.grad_format.base_factor
         if not multiple.is_integer():
             raise ValueError(

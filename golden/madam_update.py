@@ -131,15 +131,13 @@ def madam_update(
     """
     words = (weight, grad_rms, grad, lr_log, bias_log, weight_max_log)
     arrays = [
-        check_words(field, fmt.width, name)
-        for field, (name, fmt) in zip(words, config.inputs.items(), strict=True)
+        check_words(field, fmt.width, name) for field, (name, fmt) in zip(words, config.inputs.items(), strict=True)
     ]
     arrays.append(check_words(random, config.lfsr.width, "random"))
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     # Scalars stay scalars: most updates share lr_log, bias_log and weight_max_log.
     flat = [
-        array.astype(np.int32) if array.ndim == 0 else np.broadcast_to(array, shape).reshape(-1)
-        for array in arrays
+        array.astype(np.int32) if array.ndim == 0 else np.broadcast_to(array, shape).reshape(-1) for array in arrays
     ]
     count = math.prod(shape)
     new_weight = np.empty(count, dtype=config.weight_format.dtype)

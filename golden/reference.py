@@ -54,7 +54,7 @@ def gauss_log_reals(z: npt.NDArray[np.int64], base_factor: float, subtract: bool
     x = np.asarray(z, dtype=np.float64) * (np.log(2.0) / base_factor)
     # log1p(-exp(-x)) loses digits for small x, where -expm1(-x) keeps them.
     natural = np.log(-np.expm1(-x)) if subtract else np.log1p(np.exp(-x))
-    return np.asarray(base_factor / np.log(2.0) * natural)
+    return np.asarray(base_factor * (natural / np.log(2.0)))
 
 
 def gauss_log_exact(z: int, base_factor: float, subtract: bool) -> Any:
@@ -73,4 +73,6 @@ def round_gauss_log(z: npt.NDArray[np.int64], base_factor: float, subtract: bool
     return round_nearest(
         gauss_log_reals(z, base_factor, subtract),
         lambda index: gauss_log_exact(int(z[index]), base_factor, subtract),
+        # A few ulp of numbers up to 36 * base_factor, from a base factor of a million on.
+        max(_TIE_MARGIN, 1e-13 * base_factor),
     )

@@ -33,6 +33,8 @@ _FIT_MARGIN = 1e-4
 _CANDIDATES = 4
 
 MEMORIES = ("logic", "block")
+#: The base factors that have segments, in words; see :func:`is_segmentable`.
+SEGMENTABLE = "a power of two from 4 to 2048"
 # Errors, in steps, within which coefficients are chosen for their trailing zeros. In block RAM a bit costs nothing.
 _TOLERANCES = {"logic": 0.98, "block": 0.0}
 
@@ -260,6 +262,11 @@ def _magnitudes(base_factor: int, z: Integers, subtract: bool) -> Integers:
     return magnitudes
 
 
+def is_segmentable(base_factor: float) -> bool:
+    """Whether :func:`fit_segments` takes the base factor."""
+    return base_factor in [1 << bits for bits in range(2, 12)]
+
+
 @functools.lru_cache(maxsize=32)
 def fit_segments(base_factor: float, memory: str = "logic") -> Segments:
     """Segments of a base factor.
@@ -279,8 +286,8 @@ def fit_segments(base_factor: float, memory: str = "logic") -> Segments:
     """
     if memory not in MEMORIES:
         raise ValueError(f"Memory must be one of {', '.join(MEMORIES)}, not {memory!r}")
-    if base_factor not in [1 << bits for bits in range(2, 12)]:
-        raise ValueError(f"Base factor of a segmented sum must be a power of two from 4 to 2048, not {base_factor:g}")
+    if not is_segmentable(base_factor):
+        raise ValueError(f"Base factor of a segmented sum must be {SEGMENTABLE}, not {base_factor:g}")
     log2_base_factor = int(base_factor).bit_length() - 1
     mantissa_bits = log2_base_factor + 1
     # An error of (2**segment_bits)**2 * curvature / 16, the sum's curvature being ln(2) / (4 * base_factor) at

@@ -56,7 +56,7 @@ class _Trial:
     """The datapath's sum on integers, to try codes before a circuit has them."""
 
     def __init__(self, config: SumConfig, index_bits: int, kill: int):
-        self._config, self._index_bits, self._kill = config, index_bits, kill
+        self._config, self._index_bits, self.kill = config, index_bits, kill
 
     def total(self, x: np.ndarray, y: np.ndarray, subtract: bool) -> np.ndarray:
         """Sum of the logs x and y before the range rule."""
@@ -66,7 +66,7 @@ class _Trial:
             d = (d + span // 2) % span - span // 2
         steps = self._config.gauss_logs[int(subtract)]
         steps = steps[np.minimum(np.abs(d), len(steps) - 1)]
-        return np.asarray(np.maximum(x, y) + (np.where(d == 0, -self._kill, steps) if subtract else steps))
+        return np.asarray(np.maximum(x, y) + (np.where(d == 0, -self.kill, steps) if subtract else steps))
 
     def agrees(self, x: np.ndarray, y: np.ndarray, exact: np.ndarray, subtract: bool) -> bool:
         """Whether the sums are, under the range rule, the logs ``exact``."""
@@ -83,37 +83,55 @@ def sum_codes(config: SumConfig) -> SumCodes:
     fmt = config.accumulator
     low, high = config.x_range
     x, y = np.arange(low, high + 1), np.arange(fmt.code_min, fmt.code_max + 1)
-    # A power of two that takes the largest log with an equal partner below the range. The table's entry there is
-    # arbitrary in its other bits: the sum may lie lower by all of them.
-    kill = 1 << (fmt.code_max - fmt.log_min).bit_length()
+    # A power of two that takes the largest log with an equal partner below the range, above the magnitude's bits.
+    # The table's entry there is arbitrary in those: the sum may lie lower by all of them.
+    kill = 1 << max((fmt.code_max - fmt.log_min).bit_length(), magnitude_bits(config))
     slack = (1 << magnitude_bits(config)) - 1
-    index_bits = (len(config.gauss_logs[0]) - 2).bit_length() + (2 if config.memory is Memory.BLOCK else 0)
-    trial = _Trial(config, index_bits, kill)
-    if config.memory is Memory.BLOCK:
-        # The address wraps: no pair of logs may meet an entry that is not its own.
-        exact = _Trial(config, 32, kill)
-        xs, ys = np.meshgrid(x, y)
-        assert all(trial.agrees(xs, ys, exact.total(xs, ys, sub), sub) for sub in (False, True)), config
-    found: list[SumCodes] = []
     log_bits = max(_signed_bits(low), _signed_bits(high), fmt.log_width)
-    for bits in range(log_bits, log_bits + 2):
-        floor = -(1 << (bits - 1))
-        # Two zeros must not cancel: their codes differ.
-        for zero_y in range(floor + 1, fmt.code_min):
-            marks = np.array([floor]), np.array([zero_y])
-            if all(
-                trial.agrees(x, marks[1], x, subtract)
-                and trial.agrees(marks[0], y, y, subtract)
-                and trial.agrees(*marks, np.array([floor]), subtract)
-                for subtract in (False, True)
-            ):
-                cancelling = zero_y if low <= zero_y else fmt.code_min
-                lowest = min(zero_y + int(config.gauss_logs[1].min()), cancelling - kill - slack)
-                total = max(_signed_bits(lowest), _signed_bits(high + int(config.gauss_logs[0].max())))
-                found.append(SumCodes(bits, floor, zero_y, index_bits, total, kill))
-        if found:
-            return min(found, key=lambda codes: codes.total_bits)
+    for index_bits in _index_bits(config):
+        trial = _Trial(config, index_bits, kill)
+        if config.memory is Memory.BLOCK and not _is_clear(config, trial):
+            continue
+        for bits in range(log_bits, log_bits + 5):
+            floor = -(1 << (bits - 1))
+            found: list[SumCodes] = []
+            # Two zeros must not cancel: their codes differ.
+            for zero_y in range(floor + 1, fmt.code_min):
+                marks = np.array([floor]), np.array([zero_y])
+                if all(
+                    trial.agrees(x, marks[1], x, subtract)
+                    and trial.agrees(marks[0], y, y, subtract)
+                    and trial.agrees(*marks, np.array([floor]), subtract)
+                    for subtract in (False, True)
+                ):
+                    cancelling = zero_y if low <= zero_y else fmt.code_min
+                    lowest = min(zero_y + int(config.gauss_logs[1].min()), cancelling - kill - slack)
+                    total = max(_signed_bits(lowest), _signed_bits(high + int(config.gauss_logs[0].max())))
+                    found.append(SumCodes(bits, floor, zero_y, index_bits, total, kill))
+            if found:
+                return min(found, key=lambda codes: codes.total_bits)
     raise ValueError(f"No code for zero keeps clear of the other logs for {fmt}")
+
+
+def _index_bits(config: SumConfig) -> range:
+    """Bits of the table's address to try: what its entries need, and more where the address wraps."""
+    bits = (len(config.gauss_logs[0]) - 2).bit_length()
+    if config.memory is Memory.LOGIC:
+        return range(bits, bits + 1)
+    return range(bits + 2, max(bits, config.z_max.bit_length()) + 4)
+
+
+def _is_clear(config: SumConfig, trial: _Trial) -> bool:
+    """Whether no pair of logs meets, by a wrapped address, a table entry that is not its own and that matters."""
+    fmt = config.accumulator
+    low, high = config.x_range
+    x = np.arange(low, high + 1)
+    exact = _Trial(config, 32, trial.kill)
+    return all(
+        trial.agrees(x, np.array([y]), exact.total(x, np.array([y]), subtract), subtract)
+        for y in range(fmt.code_min, fmt.code_max + 1)
+        for subtract in (False, True)
+    )
 
 
 def _signed_bits(value: int) -> int:

@@ -69,7 +69,6 @@ class Network:
             nodes.append((truth >> index) & 1)
         return sum((nodes[node] << bit for bit, node in enumerate(self.outputs)), np.zeros_like(addresses))
 
-
     def check(self, table: Table) -> None:
         """Raises ``ValueError`` where an output that matters is not the table's."""
         got = self.evaluate(np.arange(1 << table.input_bits))

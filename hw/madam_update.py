@@ -237,8 +237,7 @@ class MadamUpdate(UnitComponent):
         remainders = [(r + rest) % config.base_factor for r in range(config.base_factor)]
         doubled = [(r + rest) // config.base_factor for r in range(config.base_factor)]
         rows = [
-            [int(antilog.mantissas[row, r]) << d for r, d in zip(remainders, doubled, strict=True)]
-            for row in (0, 1)
+            [int(antilog.mantissas[row, r]) << d for r, d in zip(remainders, doubled, strict=True)] for row in (0, 1)
         ]
         mantissa_bits = max(rows[0] + rows[1]).bit_length()
         address = Cat(size_log[:factor_bits], live.pop("is_clipped"))
@@ -327,7 +326,8 @@ class MadamUpdate(UnitComponent):
         is_below = log < fmt.log_min
         self._boundary()
         log = self._register(
-            log[: fmt.log_width].as_signed(), "weight",
+            log[: fmt.log_width].as_signed(),
+            "weight",
             force=[(is_below, Const(fmt.log_min, signed(fmt.log_width)))],
         )
         self._pipeline.finish(weight=word(live["sign"], log, fmt), grad_rms=live["rms"])

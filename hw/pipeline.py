@@ -48,10 +48,12 @@ class UnitComponent(wiring.Component):
 
     def __init__(self, config: UnitConfig):
         self.config = config
-        super().__init__({
-            "i": In(stream.Signature(layout_of(config.inputs))),
-            "o": Out(stream.Signature(layout_of(config.outputs))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(layout_of(config.inputs))),
+                "o": Out(stream.Signature(layout_of(config.outputs))),
+            }
+        )
 
     @property
     def latency(self) -> int:
@@ -175,9 +177,7 @@ def word(sign, log, fmt: LNSFormat) -> Value:
     return Cat(Value.cast(log)[: fmt.log_width], sign)
 
 
-def finish_in_range(
-    pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, overflows=None, invalid=None
-) -> None:
+def finish_in_range(pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, overflows=None, invalid=None) -> None:
     """The last boundary of a unit whose result is one log: the range rule, and ``o``.
 
     Parameters

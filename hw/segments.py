@@ -260,8 +260,8 @@ def segmented_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, 
     smooth = _Product(m, pipeline, "smooth", 0, max(segments.slopes))
     smooth.rows(entry["slope"], offset)
     columns = {"intercept": segments.log_intercepts, "slope": segments.log_slopes}
-    correction = _Constants(m, pipeline, "logarithm", columns, block)
-    correction = correction.read(mantissa[len(mantissa) - segments.log_index_bits :])
+    logarithm = _Constants(m, pipeline, "logarithm", columns, block)
+    correction = logarithm.read(mantissa[len(mantissa) - segments.log_index_bits :])
     low = mantissa[segments.log_drop : len(mantissa) - segments.log_index_bits]
     # W, then W + larger log. What a block memory gives comes late in its cycle: it is added a stage later.
     intercept, log_field = entry["intercept"], Cat(mantissa, zeros) << (fraction - 1)
@@ -293,9 +293,7 @@ def segmented_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, 
         smooth.reduce()
         log_product.reduce()
         log_intercept, total = _held(pipeline, log_intercept=log_intercept, total=total)
-        is_far, cancels, sign, subtract = _held(
-            pipeline, is_far=is_far, cancels=cancels, sign=sign, subtract=subtract
-        )
+        is_far, cancels, sign, subtract = _held(pipeline, is_far=is_far, cancels=cancels, sign=sign, subtract=subtract)
 
     pipeline.boundary()
     log_product.reduce()

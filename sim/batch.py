@@ -122,40 +122,41 @@ def _ports_header(ports: Ports) -> str:
 
     def constructor(name: str, port: Port, const: str) -> str:
         casts = [
-            f"column{n}(static_cast<{const}{_ctype(item.width)}*>(columns[{n}]))"
-            for n, item in enumerate(port.fields)
+            f"column{n}(static_cast<{const}{_ctype(item.width)}*>(columns[{n}]))" for n, item in enumerate(port.fields)
         ]
         return f"    explicit {name}({const}void* const* columns) : {', '.join(casts)} {{}}"
 
     numbers = range(len(ports.output.fields))
     equal = " && ".join(f"field{n} == other.field{n}" for n in numbers)
-    return "\n".join([
-        "#pragma once",
-        "#include <cstdint>",
-        f"#define CLOCKED {int(ports.clock is not None)}",
-        "struct Inputs {",
-        *columns(ports.input, "const "),
-        constructor("Inputs", ports.input, "const "),
-        "    void write(Vtop& top, int64_t row) const {",
-        *(f"        top.i{n} = column{n}[row];" for n in range(len(ports.input.fields))),
-        "    }",
-        "};",
-        "struct Outputs {",
-        *columns(ports.output, ""),
-        constructor("Outputs", ports.output, ""),
-        "    struct Row {",
-        *(f"        {_ctype(item.width)} field{n};" for n, item in enumerate(ports.output.fields)),
-        f"        bool operator==(const Row& other) const {{ return {equal}; }}",
-        "    };",
-        "    static Row read(const Vtop& top) { return {",
-        *(f"        {_ctype(item.width)}(top.o{n})," for n, item in enumerate(ports.output.fields)),
-        "    }; }",
-        "    void store(const Row& values, int64_t row) const {",
-        *(f"        column{n}[row] = values.field{n};" for n in numbers),
-        "    }",
-        "};",
-        "",
-    ])
+    return "\n".join(
+        [
+            "#pragma once",
+            "#include <cstdint>",
+            f"#define CLOCKED {int(ports.clock is not None)}",
+            "struct Inputs {",
+            *columns(ports.input, "const "),
+            constructor("Inputs", ports.input, "const "),
+            "    void write(Vtop& top, int64_t row) const {",
+            *(f"        top.i{n} = column{n}[row];" for n in range(len(ports.input.fields))),
+            "    }",
+            "};",
+            "struct Outputs {",
+            *columns(ports.output, ""),
+            constructor("Outputs", ports.output, ""),
+            "    struct Row {",
+            *(f"        {_ctype(item.width)} field{n};" for n, item in enumerate(ports.output.fields)),
+            f"        bool operator==(const Row& other) const {{ return {equal}; }}",
+            "    };",
+            "    static Row read(const Vtop& top) { return {",
+            *(f"        {_ctype(item.width)}(top.o{n})," for n, item in enumerate(ports.output.fields)),
+            "    }; }",
+            "    void store(const Row& values, int64_t row) const {",
+            *(f"        column{n}[row] = values.field{n};" for n in numbers),
+            "    }",
+            "};",
+            "",
+        ]
+    )
 
 
 class _Report(ctypes.Structure):

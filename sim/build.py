@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lnsmadam.hw.toolchain import cache_folder
 from lnsmadam.sim.tools import Tool, compiler, verilator
 
 # Part of every key: a change of this file's recipe makes old entries unreachable.
@@ -24,11 +25,6 @@ _RECIPE = "1"
 _ABANDONED_SECONDS = 3600.0
 _PREFIX = "Vtop"
 _STANDARD = ["-std=gnu++17", "-fPIC", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: ``LNSMADAM_CACHE``, else ``build/cache/verilator`` under the current folder."""
-    return Path(os.environ.get("LNSMADAM_CACHE") or Path("build", "cache", "verilator")).absolute()
 
 
 def content_key(parts: Sequence[str]) -> str:
@@ -51,7 +47,7 @@ def cached(kind: str, parts: Sequence[str], make: Callable[[Path], None]) -> Pat
         Everything the content depends on.
     make : function of an empty folder
     """
-    cache = cache_folder()
+    cache = cache_folder("verilator")
     entry = cache / f"{kind}-{content_key([_RECIPE, platform.machine(), *parts])}"
     if entry.is_dir():
         return entry
@@ -166,7 +162,7 @@ def build_simulation(
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder for one run's files, beside the cache, removed afterwards."""
-    cache = cache_folder()
+    cache = cache_folder("verilator")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-run-", dir=cache) as folder:
         yield Path(folder)

@@ -36,9 +36,7 @@ class CheckFailed(Exception):
         Payloads by those names.
     """
 
-    def __init__(
-        self, message: str, operands: dict[str, int] | None = None, results: dict[str, int] | None = None
-    ):
+    def __init__(self, message: str, operands: dict[str, int] | None = None, results: dict[str, int] | None = None):
         super().__init__(message)
         self.message, self.operands, self.results = message, operands or {}, results or {}
 
@@ -287,13 +285,15 @@ async def protocol(dut: Any) -> None:
             payloads = {"operands": failure.operands, "results": failure.results}
         if passed and not skipped and not bench.compared:
             passed, message = False, "nothing was compared"
-        outcome.append({
-            "name": name,
-            "compared": bench.compared,
-            "passed": passed,
-            "message": message,
-            "skipped": skipped,
-            "seconds": round(time.perf_counter() - started, 3),
-            **payloads,
-        })
+        outcome.append(
+            {
+                "name": name,
+                "compared": bench.compared,
+                "passed": passed,
+                "message": message,
+                "skipped": skipped,
+                "seconds": round(time.perf_counter() - started, 3),
+                **payloads,
+            }
+        )
         Path(task["outcome"]).write_text(json.dumps(outcome), encoding="utf-8")

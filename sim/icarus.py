@@ -6,9 +6,10 @@ import re
 import time
 
 from lnsmadam.hw.emit import Emitted
+from lnsmadam.hw.toolchain import MissingTool, ToolFailed
 from lnsmadam.sim.build import scratch_folder
 from lnsmadam.sim.ports import Check, Columns, Model, Ports, first_mismatch
-from lnsmadam.sim.tools import MissingTool, ToolFailed, icarus
+from lnsmadam.sim.tools import icarus
 
 _NAME = "icarus"
 _TIMEOUT_SECONDS = 120.0
@@ -127,10 +128,12 @@ def run_icarus(emitted: Emitted, model: Model, operands: Columns, *, seed: int =
     rows = min(len(words), count)
     if unknown := [number for number in range(rows) if not re.fullmatch("[0-9a-f]+", words[number])]:
         return outcome(unknown[0], False, f"result {unknown[0]} has unknown bits: {words[unknown[0]]}")
-    got = ports.output.columns({
-        item.name: [ports.output.unpack(int(word, 16))[item.name] for word in words[:rows]]
-        for item in ports.output.fields
-    })
+    got = ports.output.columns(
+        {
+            item.name: [ports.output.unpack(int(word, 16))[item.name] for word in words[:rows]]
+            for item in ports.output.fields
+        }
+    )
     want = ports.output.columns(model(columns, 0))
     mismatch = first_mismatch(ports, columns, got, want, 0) if rows else None
     if mismatch is not None:

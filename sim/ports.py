@@ -58,8 +58,7 @@ class Port:
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Port":
         fields = tuple(
-            Field(item["name"], item["lsb"], item["width"], format_of(item["format"]))
-            for item in entry["fields"]
+            Field(item["name"], item["lsb"], item["width"], format_of(item["format"])) for item in entry["fields"]
         )
         # Beyond 64 bits no NumPy integer holds a word.
         if too_wide := [item.name for item in fields if item.width > 64]:
@@ -92,8 +91,7 @@ class Port:
         payloads = [0] * len(next(iter(columns.values())))
         for item in self.fields:
             payloads = [
-                payload | word << item.lsb
-                for payload, word in zip(payloads, columns[item.name].tolist(), strict=True)
+                payload | word << item.lsb for payload, word in zip(payloads, columns[item.name].tolist(), strict=True)
             ]
         return payloads
 
@@ -187,9 +185,7 @@ class Check:
     seconds: float = 0.0
 
 
-def first_mismatch(
-    ports: Ports, operands: Columns, got: Columns, want: Columns, index: int
-) -> Mismatch | None:
+def first_mismatch(ports: Ports, operands: Columns, got: Columns, want: Columns, index: int) -> Mismatch | None:
     """The first transfer whose results differ in any field; ``index`` is that of the first row, and ``got``
     may
     end early."""

@@ -92,9 +92,7 @@ def simulate(
     say("batch under stalls", 0, total)
     # One seed of pauses on every sixteenth part: transfers go on from one to the next.
     step = max(1, total // 16)
-    parts = (
-        {name: column[at : at + step] for name, column in stalled.items()} for at in range(0, total, step)
-    )
+    parts = ({name: column[at : at + step] for name, column in stalled.items()} for at in range(0, total, step))
     under_stalls = compare(
         emitted, model, parts, stalls_seed=seed, progress=lambda done: say("batch under stalls", done, total)
     )

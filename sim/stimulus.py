@@ -155,9 +155,7 @@ def stimulus(
     return Stimulus(config, seed, total, False, description, directed, chunk)
 
 
-def protocol_operands(
-    config: UnitConfig, seed: int, count: int, directed: Directed | None = None
-) -> dict[str, Words]:
+def protocol_operands(config: UnitConfig, seed: int, count: int, directed: Directed | None = None) -> dict[str, Words]:
     """A short mixture for the benches that are slow a transfer: corners, random and directed in turn."""
     generator = np.random.default_rng([seed, 1])
     kinds = [_corners(config, generator, count), random_operands(config, generator, count)]

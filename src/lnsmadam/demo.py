@@ -141,9 +141,7 @@ def replay(sample: Sample, emitted: Emitted, model: Model, progress: Progress) -
     """Sends a sample through the emitted Verilog and compares every result, bit for bit."""
     progress(f"Compiling the Verilog of {sample.unit}", 0, 0)
     what = f"Replaying in the Verilog of {sample.unit}"
-    result = compare(
-        emitted, model, sample.chunks(), progress=lambda done: progress(what, done, sample.total)
-    )
+    result = compare(emitted, model, sample.chunks(), progress=lambda done: progress(what, done, sample.total))
     return {
         "unit": sample.unit,
         "described": sample.described,
@@ -277,9 +275,7 @@ def _versions(cost: list[dict[str, Any]], board: dict[str, Any]) -> dict[str, st
     }
 
 
-def run_demo(
-    directory: Path, *, progress: Progress | None = None, training: TrainingConfig | None = None
-) -> Path:
+def run_demo(directory: Path, *, progress: Progress | None = None, training: TrainingConfig | None = None) -> Path:
     """Trains on the digits, replays what the training met in the Verilog of both units, measures and reports.
 
     Parameters
@@ -301,7 +297,7 @@ def run_demo(
         A result of the hardware is not the model's; the report is written and says so.
     ValueError
         A package of the extra ``demo`` is missing.
-    ~lnsmadam.fpga.tools.ToolError, ~lnsmadam.sim.tools.ToolError
+    ~lnsmadam.hw.toolchain.ToolError
         A tool is missing or failed; one line.
     """
     check_extras()

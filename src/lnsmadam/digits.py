@@ -152,9 +152,7 @@ def narrow(source: LNSFormat, target: LNSFormat, words: npt.ArrayLike) -> Words:
     """
     shift = round(math.log2(source.base_factor / target.base_factor))
     if shift < 0 or source.base_factor != target.base_factor * 2**shift:
-        raise ValueError(
-            f"Base factor {source.base_factor:g} must be {target.base_factor:g} times a power of two"
-        )
+        raise ValueError(f"Base factor {source.base_factor:g} must be {target.base_factor:g} times a power of two")
     sign, log = source.unpack(words)
     return target.fit(sign, (log + (1 << shift >> 1)) >> shift, log == source.zero_log)
 
@@ -183,9 +181,9 @@ class Arithmetic:
             left, right = a[:, k, None], b[None, k, :]
             if self.record is not None:
                 columns = {"a": left, "b": right, "c": total}
-                self.record.chunks.append({
-                    name: np.broadcast_to(column, total.shape).ravel() for name, column in columns.items()
-                })
+                self.record.chunks.append(
+                    {name: np.broadcast_to(column, total.shape).ravel() for name, column in columns.items()}
+                )
             total = multiply_add(config, left, right, total)
         self.count += total.size * a.shape[1]
         if config.accumulator == config.operand:

@@ -30,9 +30,7 @@ class LNSFormatType(click.ParamType[LNSFormat]):
         except ValueError as error:
             if "invalid literal" not in str(error) and "could not convert" not in str(error):
                 self.fail(str(error), param, ctx)
-        self.fail(
-            f"{value!r} is none of {', '.join(PRESETS)}, WIDTH:BASE_FACTOR, levels:COUNT:RATIO", param, ctx
-        )
+        self.fail(f"{value!r} is none of {', '.join(PRESETS)}, WIDTH:BASE_FACTOR, levels:COUNT:RATIO", param, ctx)
 
 
 class FixedFormatType(click.ParamType[FixedFormat]):

@@ -55,12 +55,8 @@ def accuracy_plot(training: Mapping[str, Any]) -> str:
         # What comes before training is chance, far below the rest: a note instead of an empty half of the plot.
         lowest = 100 * min(*training["accuracy"][1:], *training["adam"][1:])
         bottom = min(70, 10 * (lowest // 10))
-        axes.plot(
-            epochs, 100 * np.array(training["adam"]), "s--", color=ORANGE, markersize=3.5, label="float64, Adam"
-        )
-        axes.plot(
-            epochs, 100 * np.array(training["accuracy"]), "o-", color=BLUE, markersize=4, label="LNS, Madam"
-        )
+        axes.plot(epochs, 100 * np.array(training["adam"]), "s--", color=ORANGE, markersize=3.5, label="float64, Adam")
+        axes.plot(epochs, 100 * np.array(training["accuracy"]), "o-", color=BLUE, markersize=4, label="LNS, Madam")
         axes.set(xlabel="epoch", ylabel="test accuracy, %", ylim=(bottom, 100.5), xlim=(-0.2, len(epochs) - 0.8))
         axes.annotate(
             f"before training: {100 * training['accuracy'][0]:.0f} %",

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from lnsmadam.fpga import tools
 from lnsmadam.fpga.boards import ALIASES, BOARDS, board_named
 from lnsmadam.fpga.build import _overfull, build
 from lnsmadam.fpga.link import read_report
 from lnsmadam.golden.format import LNS16, LNSFormat
 from lnsmadam.golden.multiply import MultiplyConfig
 from lnsmadam.hw.multiply import Multiply
+from lnsmadam.hw.toolchain import ToolFailed
 
 
 def two_units():
@@ -49,7 +49,7 @@ def test_every_board_gets_a_bitstream(name, tmp_path):
 @pytest.mark.slow
 def test_too_large_says_what_it_needs(tmp_path):
     wide = [Multiply(MultiplyConfig(format=LNSFormat(24, 2.0**15))) for _ in range(60)]
-    with pytest.raises(tools.ToolFailed, match=r"does not fit on icebreaker.*: it needs \d+ ICESTORM_LC of 5280$"):
+    with pytest.raises(ToolFailed, match=r"does not fit on icebreaker.*: it needs \d+ ICESTORM_LC of 5280$"):
         build("icebreaker", wide, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -67,7 +67,7 @@ def test_failure_leaves_the_last_build_whole(tmp_path, fake_tool):
         (tmp_path / name).write_text("earlier")
     fake_tool("yosys", "exit 0")
     fake_tool("nextpnr-ice40", "echo '{}' > report.json; echo 'ERROR: Max frequency for clock: 9 MHz (FAIL)'; exit 1")
-    with pytest.raises(tools.ToolFailed, match="^Build for icebreaker failed .*9 MHz") as caught:
+    with pytest.raises(ToolFailed, match="^Build for icebreaker failed .*9 MHz") as caught:
         build("icebreaker", two_units(), tmp_path)
     assert "\n" not in str(caught.value)
     kept = {path.name: path.read_text() for path in tmp_path.iterdir() if not path.name.startswith("fake-")}

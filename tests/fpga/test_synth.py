@@ -12,12 +12,13 @@ import pytest
 
 from lnsmadam.fpga import tools
 from lnsmadam.fpga.harness import TOP, harness
-from lnsmadam.fpga.synth import cache_folder, count, measure
+from lnsmadam.fpga.synth import count, measure
 from lnsmadam.fpga.targets import TARGETS, target_named
 from lnsmadam.golden.format import LNS8, LNS16
 from lnsmadam.golden.multiply import MultiplyConfig
 from lnsmadam.hw.emit import Emitted, emit
 from lnsmadam.hw.multiply import Multiply
+from lnsmadam.hw.toolchain import ToolFailed, cache_folder
 
 CONTRACT = {"lut4", "carry", "ff", "bram", "dsp", "latency", "fmax_mhz"}
 
@@ -29,13 +30,16 @@ def multiply_unit(fmt=LNS8, pipeline=2):
 def delay_unit(width, pipeline=1):
     """A unit that computes nothing: ``width`` registers (or wires) and the handshake, written by hand."""
     if pipeline:
-        ports, body = "input clk, input rst, ", f"""
+        ports, body = (
+            "input clk, input rst, ",
+            f"""
           reg valid; reg [{width - 1}:0] data;
           assign o__valid = valid, o__payload = data, i__ready = ~valid | o__ready;
           always @(posedge clk) begin
             if (i__ready) begin valid <= i__valid; data <= i__payload; end
             if (rst) valid <= 0;
-          end"""
+          end""",
+        )
     else:
         ports, body = "", "assign o__valid = i__valid, o__payload = i__payload, i__ready = o__ready;"
     text = f"""module delay({ports}input i__valid, input [{width - 1}:0] i__payload, output i__ready,
@@ -153,15 +157,15 @@ def test_second_run_runs_no_tool(cache, fake_tool):
     fake_tool("nextpnr-ice40", "echo 'ERROR: ran again'; exit 1")
     tools._version.cache_clear()
     assert measure(multiply_unit(), "hx8k", seeds=(1,), cache=cache) == first
-    with pytest.raises(tools.ToolFailed, match="ran again"):
+    with pytest.raises(ToolFailed, match="ran again"):
         measure(multiply_unit(), "hx8k", seeds=(2,), cache=cache)
-    with pytest.raises(tools.ToolFailed, match="ran again"):
+    with pytest.raises(ToolFailed, match="ran again"):
         measure(multiply_unit(pipeline=1), "hx8k", seeds=(1,), cache=cache)
 
 
 def test_failed_tool_is_one_line_and_leaves_its_log(tmp_path, fake_tool):
     fake_tool("yosys", "echo 'ERROR: cells everywhere'; echo '{}' > cells.json; exit 1")
-    with pytest.raises(tools.ToolFailed, match="^Synthesis of delay for hx8k failed with .*cells everywhere") as e:
+    with pytest.raises(ToolFailed, match="^Synthesis of delay for hx8k failed with .*cells everywhere") as e:
         measure(delay_unit(4), "hx8k", seeds=(1,), cache=tmp_path / "c")
     assert "\n" not in str(e.value)
     (left,) = (tmp_path / "c").iterdir()
@@ -206,15 +210,15 @@ def test_interrupted_run_leaves_nothing_trusted(name, how, cache, tmp_path, fake
 
 def test_cache_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("LNSMADAM_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path / "synth"
+    assert cache_folder("synth") == tmp_path / "synth"
     monkeypatch.delenv("LNSMADAM_CACHE")
     monkeypatch.chdir(tmp_path)
-    assert cache_folder() == tmp_path / "build" / "cache" / "synth"
+    assert cache_folder("synth") == tmp_path / "build" / "cache" / "synth"
 
 
 def test_too_large_names_need_and_capacity(cache):
     small = dataclasses.replace(TARGETS["hx8k"], capacity={"lut4": 7680, "ff": 20, "bram": 0, "dsp": 0})
-    with pytest.raises(tools.ToolFailed, match="do not fit in hx8k: they need 31 FF of 20$"):
+    with pytest.raises(ToolFailed, match="do not fit in hx8k: they need 31 FF of 20$"):
         measure(delay_unit(4), small, seeds=(1,), cache=cache)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from lnsmadam.fpga import tools
+from lnsmadam.hw.toolchain import MissingTool, ToolFailed
 
 
 def make_program(path, text="exit 0"):
@@ -38,14 +39,14 @@ def test_the_variable_may_be_a_bare_name(places, monkeypatch):
 
 @pytest.mark.parametrize(("name", "package"), tools.PACKAGES.items())
 def test_missing_tool_names_its_package(places, name, package):
-    with pytest.raises(tools.MissingTool, match=f"{name} was not found: `pip install {package}`") as caught:
+    with pytest.raises(MissingTool, match=f"{name} was not found: `pip install {package}` brings it") as caught:
         tools.find(name)
     assert "\n" not in str(caught.value)
 
 
 def test_variable_that_names_nothing(places, monkeypatch):
     monkeypatch.setenv("ICEPACK", "/nonexistent/icepack")
-    with pytest.raises(tools.MissingTool, match="ICEPACK names '/nonexistent/icepack', which is not a program"):
+    with pytest.raises(MissingTool, match="ICEPACK names '/nonexistent/icepack', which is not a program"):
         tools.find("icepack")
 
 
@@ -62,7 +63,7 @@ def test_failure_ends_the_siblings_and_quotes_the_error(tmp_path):
         job("sleeper", f"echo $$ > {tmp_path}/pid; sleep 60 & wait"),
         job("failing", f"while [ ! -s {tmp_path}/pid ]; do sleep 0.02; done; echo 'ERROR: no bels'; echo bye; exit 3"),
     ]
-    with pytest.raises(tools.ToolFailed, match="^failing failed with status 3: ERROR: no bels$"):
+    with pytest.raises(ToolFailed, match="^failing failed with status 3: ERROR: no bels$"):
         tools.run_all(jobs, parallel=2)
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):

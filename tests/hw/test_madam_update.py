@@ -141,8 +141,6 @@ def table_fault(table, entry):
     return logic_table
 
 
-
-
 def test_planted_fault_in_hardware_is_found(monkeypatch):
     """One bit of one mantissa of a clipped step."""
     config = MadamUpdateConfig()

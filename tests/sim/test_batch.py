@@ -54,9 +54,7 @@ def test_a_mismatch_is_told_as_sign_and_log(multiplier_of):
 
     result = compare(unit.emitted, model, [operands, {"a": np.array([0x7F, 0]), "b": np.array([0, 0])}])
     assert not result.passed
-    assert str(result.mismatch) == (
-        "transfer 2: a = + log 3, b = - log 5: got result = - log 8, want result = + log 8"
-    )
+    assert str(result.mismatch) == ("transfer 2: a = + log 3, b = - log 5: got result = - log 8, want result = + log 8")
     assert result.count == 3
     zero = compare(unit.emitted, lambda fields, index: {"result": np.array([1])}, [{"a": [0xC0], "b": [0x81]}])
     assert str(zero.mismatch) == "transfer 0: a = - zero, b = - log 1: got result = + zero, want result = + log 1"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lnsmadam.hw.toolchain import MissingTool, ToolFailed, find_tool
 from lnsmadam.sim import build, tools
 from lnsmadam.sim.batch import BatchUnit
 from lnsmadam.sim.build import cached, content_key
-from lnsmadam.sim.tools import MissingTool, Tool, ToolFailed, find_tool
+from lnsmadam.sim.tools import Tool
 
 
 @pytest.fixture
@@ -105,25 +106,25 @@ def test_tools_are_found_in_order(tmp_path, monkeypatch):
     bundled, on_path = _program(tmp_path / "bundled", "tool"), _program(tmp_path / "path", "tool")
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setenv("TOOL", str(chosen))
-    assert find_tool("tool", "TOOL", "package", bundled) == str(chosen)
+    assert find_tool("tool", "TOOL", "package", (bundled,)) == str(chosen)
     monkeypatch.delenv("TOOL")
-    assert find_tool("tool", "TOOL", "package", bundled) == str(bundled)
+    assert find_tool("tool", "TOOL", "package", (bundled,)) == str(bundled)
     assert find_tool("tool", "TOOL", "package") == str(on_path)
 
 
 def test_a_missing_tool_names_its_package(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingTool, match="^tool is not installed: the package parcel brings it$"):
+    with pytest.raises(MissingTool, match="^tool was not found: parcel brings it, or set TOOL to its path$"):
         find_tool("tool", "TOOL", "parcel")
     monkeypatch.setenv("TOOL", "/nowhere/tool")
-    with pytest.raises(MissingTool, match="^TOOL names /nowhere/tool, which is not a program$"):
+    with pytest.raises(MissingTool, match="^TOOL names '/nowhere/tool', which is not a program that can run$"):
         find_tool("tool", "TOOL", "parcel")
 
 
 def test_a_missing_compiler_is_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(MissingTool, match="^g\\+\\+ is not installed"):
+    with pytest.raises(MissingTool, match="^g\\+\\+ was not found"):
         tools.compiler()
-    with pytest.raises(MissingTool, match="^perl is not installed"):
+    with pytest.raises(MissingTool, match="^perl was not found"):
         tools.verilator()

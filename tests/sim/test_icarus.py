@@ -20,7 +20,9 @@ def test_it_is_skipped_with_a_word_where_it_is_missing(multiplier_of, monkeypatc
     monkeypatch.delenv("IVERILOG", raising=False)
     check = _run(multiplier_of(2))
     assert check.skipped and check.compared == 0
-    assert check.message == "skipped: iverilog is not installed: the package iverilog brings it"
+    assert (
+        check.message == "skipped: iverilog was not found: the package iverilog brings it, or set IVERILOG to its path"
+    )
 
 
 @needs_icarus
