@@ -54,7 +54,7 @@ class Cost:
         return (
             self.title,
             f"{limits}, ≥ {self.mhz} MHz",
-            f"**{figures['lut4']} LUT4{block}**, {figures['ff']} FF, {figures['carry']} carry",
+            f"**{figures['lut4']} LUT4{block}**, {figures['ff']} FF, {figures['carry']} carry; {figures['lc']} cells",
             f"**{clock['median']:.0f}** ({clock['min']:.0f}–{clock['max']:.0f}), latency {figures['latency']}",
             "met" if figures["met"] else "not met",
             f"`{self.command}`",
@@ -144,7 +144,7 @@ def xlns_rate() -> float | None:
         import xlns
     except ImportError:
         return None
-    xlns.xlnssetB(2.0 ** (1 / LNS8.base_factor))
+    xlns.xlnssetF(3)  # three bits of fraction of the log: 8 steps an octave
     values = LNS8.decode(np.random.default_rng(0).integers(0, 64, (3, 1 << 16)))
     a, b, c = (xlns.xlnsnp(list(row)) for row in values)
     return _best_rate(lambda: len((c + a * b).nd))
