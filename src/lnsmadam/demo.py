@@ -232,10 +232,17 @@ def _training_figures(
 
 
 def _cost(progress: Progress) -> list[dict[str, Any]]:
-    """Both units on every target, and the multiply-add with its table in block RAM; with the command of each."""
+    """Both units on every target, the multiply-add in two formats and two memories; with the command of each."""
     cases: list[tuple[Unit, dict[str, Any], str, str]] = [
         (UNITS["multiply_add"], {}, "", "LNS8 multiply-add"),
         (UNITS["multiply_add"], {"memory": Memory.BLOCK}, " --memory block", "LNS8 multiply-add, block RAM"),
+        (UNITS["multiply_add"], {"operand": LNS16}, " --format lns16", "LNS16 multiply-add"),
+        (
+            UNITS["multiply_add"],
+            {"operand": LNS16, "memory": Memory.BLOCK},
+            " --format lns16 --memory block",
+            "LNS16 multiply-add, block RAM",
+        ),
         (UNITS["madam_update"], {}, "", "Madam update, LNS16 weight, LNS8 gradient"),
     ]
     rows: list[dict[str, Any]] = []
@@ -250,7 +257,8 @@ def _cost(progress: Progress) -> list[dict[str, Any]]:
 
             figures = measure(emitted, target, seeds=SEEDS, progress=step)
             command = f"lnsmadam synth {unit.name}{flags} --target {target}"
-            rows.append({"title": title, "command": command, **figures})
+            guarantee = emitted.manifest["guarantee"]
+            rows.append({"title": title, "command": command, "guarantee": guarantee, **figures})
     return rows
 
 

@@ -50,12 +50,11 @@ def _peer_rows(figures: Mapping[str, Any], kind: str, target: str) -> list[dict[
 
 
 def _own_rows(figures: Mapping[str, Any], unit: str, target: str) -> list[dict[str, Any]]:
-    promises = {entry["unit"]: entry["guarantee"] for entry in figures["replay"]}
     return [
         {
             **row,
             "source": "lnsmadam",
-            "promise": _promise(promises[unit]),
+            "promise": _promise(row["guarantee"]),
             "mhz": row["fmax_mhz"]["median"],
             "ours": True,
         }

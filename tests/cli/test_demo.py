@@ -162,7 +162,8 @@ def test_flow_and_page(canned, tmp_path):
         assert wanted in text
     for row in figures["cost"]:
         assert row["command"] in text
-    assert len(figures["cost"]) == 6
+    # Two formats of the multiply-add in two memories, and the Madam update, on two parts.
+    assert len(figures["cost"]) == 10
     assert {path.name for path in (tmp_path / "verilog").iterdir()} >= {"multiply_add.v", "madam_update.v"}
     assert {what.split(",")[0] for what, _, _ in seen} >= {"Training", "Writing the report"}
     assert all(done <= total or total == 0 for _, done, total in seen)
