@@ -1,5 +1,6 @@
 """Verilog and manifest of a configured unit: the two files that everything downstream reads."""
 
+import contextlib
 import json
 import os
 import warnings
@@ -29,14 +30,23 @@ def _port(name: str, fields: dict[str, Format]) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a whole file or nothing: an interrupted run leaves what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a whole file or nothing: an interrupted run leaves what was there before.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the error names ``path``.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,8 @@ class Emitted:
         directory = Path(directory)
         verilog_path, manifest_path = directory / f"{self.name}.v", directory / f"{self.name}.json"
         # A manifest must never stand beside another run's Verilog: it goes first and comes back last.
-        manifest_path.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):
+            manifest_path.unlink(missing_ok=True)
         write_atomically(verilog_path, self.verilog)
         write_atomically(manifest_path, json.dumps(self.manifest, indent=2) + "\n")
         return verilog_path, manifest_path

@@ -164,11 +164,13 @@ def test_every_pipeline_and_more_formats(config):
 class Altered(MultiplyAddConfig):
     """A configuration whose circuit has one wrong coefficient."""
 
-    change: tuple[str, int, int] = ("", 0, 0)
+    change: tuple[str, int, int] | None = None
 
     @property
     def segments(self):
         right = super().segments
+        if self.change is None:
+            return right
         name, position, difference = self.change
         values = list(getattr(right, name))
         values[position] += difference

@@ -17,7 +17,7 @@ from lnsmadam.sim.tools import Tool
 def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("LNSMADAM_CACHE", str(folder))
-    return folder
+    return folder / "verilator"
 
 
 def test_the_same_content_is_made_once(cache):
