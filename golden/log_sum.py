@@ -60,7 +60,8 @@ def gauss_log_tables(base_factor: float, z_max: int) -> tuple[Integers, Integers
     last = z_max
     if base_factor < z_max:
         # |f-(z)| > f+(z), and f-(z) < 1/2 from z = -base_factor * log2(1 - 2**(-1/(2 base_factor))) on.
-        vanishing = -base_factor * np.log2(-np.expm1(-np.log(2.0) / (2 * base_factor)))
+        factor = max(base_factor, 1e-9)  # which vanishes from z = 1 on, as all smaller ones do
+        vanishing = -factor * np.log2(-np.expm1(-np.log(2.0) / (2 * factor)))
         last = min(last, int(vanishing) + 8)
     z = np.arange(last + 1, dtype=np.int64)
     limit = 2 * z_max + 1

@@ -13,6 +13,7 @@ import numpy.typing as npt
 # float64 formulas below are accurate to better than this many units; nearer to a tie, mpmath decides.
 _TIE_MARGIN = 1e-7
 _DIGITS = 60
+_FAR = 2.0**62
 
 
 def round_nearest(
@@ -27,11 +28,13 @@ def round_nearest(
     margin : float
         Bound on the error of ``approximate``.
     """
+    # Beyond any log, where integers of 64 bits end as well.
+    approximate = np.clip(approximate, -_FAR, _FAR)
     rounded = np.floor(approximate + 0.5).astype(np.int64)
     distance_to_tie = np.abs(approximate + 0.5 - np.round(approximate + 0.5))
     with mpmath.workdps(_DIGITS):
         for index in np.flatnonzero(distance_to_tie < margin):
-            rounded[index] = int(mpmath.floor(exact(int(index)) + mpmath.mpf(1) / 2))
+            rounded[index] = int(max(-_FAR, min(_FAR, mpmath.floor(exact(int(index)) + mpmath.mpf(1) / 2))))
     return rounded
 
 
@@ -41,8 +44,10 @@ def round_log2(magnitudes: npt.NDArray[np.float64], base_factor: float) -> npt.N
     flat = magnitudes.ravel()
     # Correctly rounded log2 has half an ulp: relative 2**-53 of the product, plus one rounding more.
     margin = _TIE_MARGIN * max(1.0, base_factor / 4096)
+    with np.errstate(over="ignore"):
+        approximate = base_factor * np.log2(flat)
     rounded = round_nearest(
-        base_factor * np.log2(flat),
+        approximate,
         lambda index: mpmath.mpf(base_factor) * mpmath.log(mpmath.mpf(float(flat[index])), 2),
         margin,
     )
@@ -51,7 +56,8 @@ def round_log2(magnitudes: npt.NDArray[np.float64], base_factor: float) -> npt.N
 
 def gauss_log_reals(z: npt.NDArray[np.int64], base_factor: float, subtract: bool) -> npt.NDArray[np.float64]:
     """``base_factor * log2(1 ± 2**(-z / base_factor))`` in float64; ``z >= 0``, for subtraction ``z >= 1``."""
-    x = np.asarray(z, dtype=np.float64) * (np.log(2.0) / base_factor)
+    # Below the bound, every z but 0 is infinitely far.
+    x = np.asarray(z, dtype=np.float64) * (np.log(2.0) / max(base_factor, 1e-300))
     # log1p(-exp(-x)) loses digits for small x, where -expm1(-x) keeps them.
     natural = np.log(-np.expm1(-x)) if subtract else np.log1p(np.exp(-x))
     return np.asarray(base_factor * (natural / np.log(2.0)))

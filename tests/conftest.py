@@ -13,5 +13,5 @@ def build_cache():
     ``LNSMADAM_CACHE`` moves it; a test that counts builds sets the variable to a folder of its own.
     """
     if "LNSMADAM_CACHE" not in os.environ:
-        os.environ["LNSMADAM_CACHE"] = str(Path(__file__).parents[1] / "build" / "cache" / "tests")
+        os.environ["LNSMADAM_CACHE"] = str(Path(__file__).parents[1] / "build" / "cache")
     return Path(os.environ["LNSMADAM_CACHE"])

@@ -76,6 +76,15 @@ def test_faithful_beyond_ten_bits():
     assert guarantee["rounding"] == "faithful" and guarantee["max_error_ulp"] < 1
 
 
+@pytest.mark.parametrize("base_factor", [5e-324, 1e-300, 1e-9])
+def test_tiny_base_factors(base_factor):
+    # Every step is so many octaves that the smaller operand never counts.
+    config = AddConfig(accumulator=LNSFormat(8, base_factor))
+    assert [table.tolist() for table in config.gauss_logs] == [[0, 0], [0, 0]]
+    assert add(config, [3, 5, 5], [5, 3, 5], [0, 1, 1]).tolist() == [5, 5, 64]
+    assert config.guarantee()["max_error_ulp"] <= 1e-9
+
+
 def test_huge_base_factors_make_small_tables():
     # Only the z that can occur have an entry.
     for base_factor in (1e5, 1e12, 1.7e308):
@@ -86,7 +95,7 @@ def test_huge_base_factors_make_small_tables():
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"approximator": Approximator.SEGMENTS, "operand": LNSFormat(12, 100)}, "must be a power of two from 4 to 2048, not 100"),
+    ({"approximator": Approximator.SEGMENTS, "operand": LNSFormat(12, 100)}, "a power of two from 4 to 2048, not 100"),
     ({"approximator": Approximator.SEGMENTS}, "Approximator segments takes results of more than 10 bits, not 8"),
     ({"pipeline": 8}, "Pipeline of multiply_add must be from 0 to 7 stages, not 8"),
     ({"pipeline": -1}, "Pipeline of multiply_add must be from 0 to 7 stages, not -1"),

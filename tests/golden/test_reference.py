@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from lnsmadam.golden import reference
 from lnsmadam.golden.reference import gauss_log_exact, gauss_log_reals, round_gauss_log, round_log2, round_nearest
 
 
@@ -47,3 +48,13 @@ def test_gauss_logs(base_factor, subtract, reals):
             assert abs(gauss_log_exact(int(argument), base_factor, subtract) - exact) < mpmath.mpf(10) ** -35
             assert abs(real[index] - exact) <= 1e-7 * max(1, base_factor / 4096)
             assert rounded[index] == reals.floor_half(exact), f"z {argument}: {rounded[index]} for {exact}"
+
+
+@pytest.mark.parametrize("base_factor, error", [(3.5, 5e-8), (1e9 + 0.5, 5e-5)])
+def test_an_inexact_float_does_not_decide_a_tie(base_factor, error, monkeypatch):
+    """``log2(1 + 1)`` is one octave, half a step from two integers: however float64 errs, it goes up."""
+    z = np.zeros(2, dtype=np.int64)
+    monkeypatch.setattr(
+        reference, "gauss_log_reals", lambda *arguments: np.array([base_factor - error, base_factor + error])
+    )
+    assert round_gauss_log(z, base_factor, False).tolist() == [base_factor + 0.5] * 2

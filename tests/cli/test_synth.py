@@ -1,0 +1,33 @@
+"""``lnsmadam synth``: the keys of its JSON, and what stops it."""
+
+import json
+
+from lnsmadam.cli import main
+
+
+def test_json_of_one_small_unit(typed, tmp_path, build_cache):
+    line = "synth sqrt --format lns8 --target hx8k --seeds 1 --json out/cost.json"
+    done = typed(line, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "" and "hx8k" in done.stdout
+    cost = json.loads((tmp_path / "out" / "cost.json").read_text())
+    assert {"lut4", "carry", "ff", "bram", "dsp", "latency", "fmax_mhz"} <= set(cost)
+    assert set(cost["fmax_mhz"]) >= {"median", "min", "max"}
+    assert cost["fmax_mhz"]["median"] == cost["fmax_mhz"]["min"] == cost["fmax_mhz"]["max"] > 50
+    assert cost["latency"] == 1 and cost["bram"] == cost["dsp"] == 0
+    # A word, its flag, and a valid bit; half of a log is an increment.
+    assert 5 <= cost["lut4"] <= 40 and 8 <= cost["ff"] <= 12
+
+
+def test_two_targets_are_a_list(tmp_path, capsys, build_cache):
+    line = f"synth sqrt --target hx8k --target ecp5-25k --seeds 1 --json {tmp_path / 'cost.json'}"
+    assert main(line.split()) == 0
+    costs = json.loads((tmp_path / "cost.json").read_text())
+    assert [cost["target"] for cost in costs] == ["hx8k", "ecp5-25k"]
+    assert costs[1]["lut4"] == costs[1]["lut4_plain"] + 2 * costs[1]["ccu2c"]
+
+
+def test_json_in_the_way_of_a_folder(tmp_path, capsys):
+    assert main(["synth", "sqrt", "--seeds", "1", "--json", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "'--json'" in err
