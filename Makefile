@@ -49,8 +49,8 @@ bench: tools-present $(READY)
 # mypy does not follow setuptools' package-dir: these links show it the package as it is installed.
 typings:
 	@rm -rf .typings && mkdir -p .typings/lnsmadam
-	@ln -s $(CURDIR)/src/lnsmadam/* .typings/lnsmadam/
-	@ln -s $(CURDIR)/golden $(CURDIR)/hw $(CURDIR)/sim $(CURDIR)/fpga .typings/lnsmadam/
+	@ln -s "$(CURDIR)"/src/lnsmadam/* .typings/lnsmadam/
+	@ln -s "$(CURDIR)"/golden "$(CURDIR)"/hw "$(CURDIR)"/sim "$(CURDIR)"/fpga .typings/lnsmadam/
 
 clean:
 	rm -rf build .typings

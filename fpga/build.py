@@ -22,6 +22,9 @@ from lnsmadam.hw.toolchain import ToolFailed
 #: Name of the design in the tools' files.
 NAME = "lnsmadam"
 
+#: A byte must come well within the board's patience with a broken-off packet.
+SLOWEST_BAUD = round(10 * 10 / TIMEOUT_S)
+
 
 def _overfull(log: str) -> list[str]:
     """What a nextpnr log says the design needs beyond what the part has."""
@@ -123,6 +126,8 @@ def build(
     platform = board.make()
     clock_hz = float(platform.default_clk_frequency)
     divisor = divisor_of(clock_hz, baud)
+    if baud < SLOWEST_BAUD:
+        raise ValueError(f"Baud rate must be at least {SLOWEST_BAUD}, not {baud}: the board drops slower packets")
 
     def tell(done: int, what: str) -> None:
         if progress:

@@ -21,7 +21,7 @@ class Peer:
     ice40, ecp5 : mapping
         Cells as ``measure`` counts them, without DSP blocks unless ``dsp`` is above 0. None where not measured.
     hx8k_mhz, up5k_mhz, ecp5_mhz : float, list of float, or None
-        Median of three seeds; of a prototype the seeds that were run.
+        Median of three seeds.
     ice40_with_dsp, ecp5_with_dsp : mapping or None
         LUTs and blocks of the same unit where DSP blocks are allowed.
     """
@@ -62,8 +62,3 @@ def units() -> tuple[Peer, ...]:
 def weight_updates() -> tuple[Peer, ...]:
     """Weight updates in public Verilog."""
     return _rows("weight_updates")
-
-
-def prototypes() -> tuple[Peer, ...]:
-    """What was known to be possible before this repository; not public, not peers."""
-    return _rows("prototypes")

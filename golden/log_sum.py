@@ -8,6 +8,7 @@ values are within one step of f.
 
 import enum
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ from lnsmadam.golden.segments import SEGMENTABLE, Segments, fit_segments, is_seg
 
 #: Widest result whose sum is correctly rounded by a table.
 MAX_TABLE_WIDTH = 10
+
+#: Largest distance of two logs for which a table's circuit is made: its codes are tried on every distance.
+MAX_TABLE_DISTANCE = 2048
 
 Integers = npt.NDArray[np.int64]
 
@@ -94,6 +98,9 @@ class SumConfig(UnitConfig):
     pipeline: int = None  # type: ignore[assignment]  # filled in below
 
     def __post_init__(self) -> None:
+        if self.approximator is not None:
+            object.__setattr__(self, "approximator", Approximator(self.approximator))
+        object.__setattr__(self, "memory", Memory(self.memory))
         narrow = self.accumulator.width <= MAX_TABLE_WIDTH
         if self.approximator is None:
             has_segments = not narrow and is_segmentable(self.accumulator.base_factor)
@@ -111,11 +118,19 @@ class SumConfig(UnitConfig):
 
     def require_hardware(self) -> None:
         """Raises ``ValueError`` if the sum's table is too large for a circuit."""
-        if self.approximator is Approximator.TABLE and self.accumulator.width > MAX_TABLE_WIDTH:
+        if self.approximator is not Approximator.TABLE:
+            return
+        factor = self.accumulator.base_factor
+        if self.accumulator.width > MAX_TABLE_WIDTH:
+            reason = "choose segments" if is_segmentable(factor) else f"segments need {SEGMENTABLE}, not {factor:g}"
             raise ValueError(
                 f"Hardware takes tables for results of up to {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}; "
-                f"wider results need segments, whose base factor is {SEGMENTABLE}, "
-                f"not {self.accumulator.base_factor:g}"
+                f"{reason}"
+            )
+        if self.z_max > MAX_TABLE_DISTANCE:
+            raise ValueError(
+                f"Hardware takes tables for logs up to {MAX_TABLE_DISTANCE} steps apart, not {self.z_max}: "
+                "the accumulator's base factor is too large a multiple of the operands'"
             )
 
     @property
@@ -158,7 +173,7 @@ class SumConfig(UnitConfig):
         error = _max_error(self)
         return {
             "rounding": "nearest" if self.approximator is Approximator.TABLE else "faithful",
-            "max_error_ulp": round(error, 6),
+            "max_error_ulp": math.ceil(error * 1e6) / 1e6,
             "checked": f"all z, addition 0…{self.z_max}, subtraction 1…{self.z_max}",
         }
 

@@ -87,6 +87,8 @@ class MadamUpdateConfig(UnitConfig):
     unit: ClassVar[str] = "madam_update"
 
     def __post_init__(self) -> None:
+        for name, kind in (("variant", Variant), ("rounding", Rounding), ("state_rounding", Rounding)):
+            object.__setattr__(self, name, kind(getattr(self, name)))
         state = self.state_format
         if not state.signed or not 0 <= state.fraction_bits <= 11 or not 4 <= state.width <= 24:
             raise ValueError(f"State format must be signed, 4 to 24 bits wide with 0 to 11 fraction bits, not {state}")

@@ -146,9 +146,9 @@ def _look_up(config: MultiplyAddConfig, a: npt.ArrayLike, b: npt.ArrayLike, c: n
         part = slice(start, start + block)
         index = a[part].astype(np.intp)
         index <<= width
-        index |= b[part]
+        index |= b[part].astype(np.intp, copy=False)
         index = rows.take(index).astype(np.intp)
-        index |= c[part]
+        index |= c[part].astype(np.intp, copy=False)
         result.take(index, out=out[part], mode="clip")
     return out.reshape(shape)[()]
 

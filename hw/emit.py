@@ -76,7 +76,7 @@ class Emitted:
         with contextlib.suppress(NotADirectoryError):
             manifest_path.unlink(missing_ok=True)
         write_atomically(verilog_path, self.verilog)
-        write_atomically(manifest_path, json.dumps(self.manifest, indent=2) + "\n")
+        write_atomically(manifest_path, json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n")
         return verilog_path, manifest_path
 
 
@@ -102,4 +102,6 @@ def emit(component: UnitComponent) -> Emitted:
         "outputs": [_port("o", config.outputs)],
         "guarantee": config.guarantee(),
     }
-    return Emitted(text, manifest)
+    # Names what it is; widths are meant as they are written, and Verilator's lint should not stop a user's build.
+    head = f"// lnsmadam {config.unit}: {json.dumps(manifest['parameters'])}\n/* verilator lint_off WIDTH */\n"
+    return Emitted(f"{head}{text}/* verilator lint_on WIDTH */\n", manifest)

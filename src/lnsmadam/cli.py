@@ -5,7 +5,9 @@ hardware and model is exit status 1.
 """
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -231,6 +233,9 @@ def demo(output: Path) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
+    if threading.current_thread() is threading.main_thread():
+        # The tools end with this process, and nothing half-written stays, however it is ended.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = cli.main(args=arguments, prog_name="lnsmadam", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -245,6 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason, status = error.format_message(), 2
     except (ValueError, ToolError) as error:
         reason, status = str(error), 2
+    except MemoryError:
+        reason, status = "The configuration needs more memory than there is", 2
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody to tell.
         sys.stderr.close()

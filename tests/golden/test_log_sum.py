@@ -82,7 +82,8 @@ def test_tiny_base_factors(base_factor):
     config = AddConfig(accumulator=LNSFormat(8, base_factor))
     assert [table.tolist() for table in config.gauss_logs] == [[0, 0], [0, 0]]
     assert add(config, [3, 5, 5], [5, 3, 5], [0, 1, 1]).tolist() == [5, 5, 64]
-    assert config.guarantee()["max_error_ulp"] <= 1e-9
+    # The manifest's figure is rounded up to six decimals.
+    assert config.guarantee()["max_error_ulp"] <= 1e-6
 
 
 def test_huge_base_factors_make_small_tables():

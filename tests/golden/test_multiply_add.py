@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS16, SYNAPSE, LNSFormat
+from lnsmadam.golden.log_sum import Memory
 from lnsmadam.golden.multiply_add import (
     MultiplyAddConfig,
     directed,
@@ -181,3 +182,16 @@ def test_directed_operands_are_words_and_meet(reals):
     log = 8 * (reals.fields(LNS6, words["a"])[1] + reals.fields(LNS6, words["b"])[1])
     distance = np.abs(log - reals.fields(config.accumulator, words["c"])[1])
     assert {0, 1, 2} <= set(distance.tolist())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64, np.uint64])
+def test_words_of_any_integer_type(dtype):
+    a, b, c = np.arange(192, dtype=dtype).reshape(3, 64)
+    got = multiply_add(MultiplyAddConfig(), a, b, c)
+    assert np.array_equal(got, multiply_add(MultiplyAddConfig(), *(x.astype(np.int32) for x in (a, b, c))))
+
+
+def test_options_by_their_words():
+    assert MultiplyAddConfig(approximator="table", memory="block") == MultiplyAddConfig(memory=Memory.BLOCK)
+    with pytest.raises(ValueError, match="'ram' is not a valid Memory"):
+        MultiplyAddConfig(memory="ram")

@@ -158,7 +158,8 @@ def test_no_trace_of_the_machine(case, emitted):
     assert str(Path(__file__).parents[2]) not in text and ".py" not in text
     # Verilog-2005: nothing of SystemVerilog.
     assert not re.search(
-        r"\b(logic|always_ff|always_comb|\$check|assert|bit)\b(?!\s*[=;\]])", re.sub(r"/\*.*?\*/|\\\S+", "", text)
+        r"\b(logic|always_ff|always_comb|\$check|assert|bit)\b(?!\s*[=;\]])",
+        re.sub(r"/\*.*?\*/|//[^\n]*|\\\S+", "", text),
     )
 
 
@@ -238,3 +239,11 @@ def test_lns8_keeps_its_name_in_every_field(emitted):
             assert described == {name: fmt.describe() for name, fmt in formats.items()}
             assert list(described) == list(formats)
         assert LNS8 in config.inputs.values()
+
+
+def test_verilator_lint_passes_as_a_user_runs_it(tmp_path):
+    from lnsmadam.sim.tools import verilator
+
+    for unit in UNITS.values():
+        path, _ = unit.emit(unit.configure({})).write(tmp_path)
+        verilator().run("--lint-only", path)
