@@ -1,6 +1,13 @@
 """``lnsmadam synth``: the keys of its JSON, and what stops it."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
 
 from lnsmadam.cli import main
 
@@ -31,3 +38,25 @@ def test_json_in_the_way_of_a_folder(tmp_path, capsys):
     assert main(["synth", "sqrt", "--seeds", "1", "--json", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and "'--json'" in err
+
+
+def test_ended_by_a_signal_it_takes_its_tools_along(tmp_path):
+    started = tmp_path / "started"
+    yosys = tmp_path / "yosys"
+    yosys.write_text(
+        f'#!/bin/sh\nif [ "$1" = --version ]; then echo "Yosys 0.70"; exit; fi\necho $$ > {started}\nexec sleep 60\n'
+    )
+    yosys.chmod(0o755)
+    environment = {**os.environ, "YOSYS": str(yosys), "LNSMADAM_CACHE": str(tmp_path / "cache")}
+    command = [Path(sys.executable).with_name("lnsmadam"), "synth", "sqrt", "--seeds", "1"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        tool = int(started.read_text())
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.strip()) == (130, "lnsmadam: interrupted")
+    with pytest.raises(ProcessLookupError):
+        os.kill(tool, 0)
+    assert list((tmp_path / "cache" / "synth").iterdir()) == []
