@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lnsmadam.golden.format import LNS8, Format, LNSFormat
+from lnsmadam.golden.format import FLAG, LNS8, Format, LNSFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,18 @@ class OneFormatConfig(UnitConfig):
     """
 
     format: LNSFormat = LNS8
+
+    #: Names of the operands, and whether a flag ``invalid`` stands beside the result.
+    operands: ClassVar[tuple[str, ...]] = ("a", "b")
+    has_invalid: ClassVar[bool] = False
+
+    @property
+    def inputs(self) -> dict[str, Format]:
+        return dict.fromkeys(self.operands, self.format)
+
+    @property
+    def outputs(self) -> dict[str, Format]:
+        return {"result": self.format, "invalid": FLAG} if self.has_invalid else {"result": self.format}
 
     def parameters(self) -> dict[str, Any]:
         return {**self.format.parameters(), "pipeline": self.pipeline}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.golden.config import OneFormatConfig
-from lnsmadam.golden.format import FLAG, Format, Words
+from lnsmadam.golden.format import Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,18 +16,11 @@ class DivideConfig(OneFormatConfig):
 
     pipeline: int = 2
     unit: ClassVar[str] = "divide"
+    has_invalid: ClassVar[bool] = True
 
     @property
     def max_pipeline(self) -> int:
         return 2
-
-    @property
-    def inputs(self) -> dict[str, Format]:
-        return {"a": self.format, "b": self.format}
-
-    @property
-    def outputs(self) -> dict[str, Format]:
-        return {"result": self.format, "invalid": FLAG}
 
 
 def divide(config: DivideConfig, a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Words, Words]:

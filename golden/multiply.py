@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy.typing as npt
 
 from lnsmadam.golden.config import OneFormatConfig
-from lnsmadam.golden.format import Format, Words
+from lnsmadam.golden.format import Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +19,6 @@ class MultiplyConfig(OneFormatConfig):
     @property
     def max_pipeline(self) -> int:
         return 2
-
-    @property
-    def inputs(self) -> dict[str, Format]:
-        return {"a": self.format, "b": self.format}
-
-    @property
-    def outputs(self) -> dict[str, Format]:
-        return {"result": self.format}
 
 
 def multiply(config: MultiplyConfig, a: npt.ArrayLike, b: npt.ArrayLike) -> Words:

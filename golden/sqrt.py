@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.golden.config import OneFormatConfig
-from lnsmadam.golden.format import FLAG, Format, Words
+from lnsmadam.golden.format import Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,18 +16,12 @@ class SqrtConfig(OneFormatConfig):
 
     pipeline: int = 1
     unit: ClassVar[str] = "sqrt"
+    operands: ClassVar[tuple[str, ...]] = ("a",)
+    has_invalid: ClassVar[bool] = True
 
     @property
     def max_pipeline(self) -> int:
         return 1
-
-    @property
-    def inputs(self) -> dict[str, Format]:
-        return {"a": self.format}
-
-    @property
-    def outputs(self) -> dict[str, Format]:
-        return {"result": self.format, "invalid": FLAG}
 
     def guarantee(self) -> dict[str, Any]:
         return {

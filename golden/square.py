@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.golden.config import OneFormatConfig
-from lnsmadam.golden.format import Format, Words
+from lnsmadam.golden.format import Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,18 +16,11 @@ class SquareConfig(OneFormatConfig):
 
     pipeline: int = 1
     unit: ClassVar[str] = "square"
+    operands: ClassVar[tuple[str, ...]] = ("a",)
 
     @property
     def max_pipeline(self) -> int:
         return 1
-
-    @property
-    def inputs(self) -> dict[str, Format]:
-        return {"a": self.format}
-
-    @property
-    def outputs(self) -> dict[str, Format]:
-        return {"result": self.format}
 
 
 def square(config: SquareConfig, a: npt.ArrayLike) -> Words:

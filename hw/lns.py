@@ -55,3 +55,8 @@ def layout_of(fields: dict[str, Format]) -> data.StructLayout:
 def is_zero_log(log):
     """Whether a ``log`` field holds the code of zero, its most negative value."""
     return log[-1] & ~log[:-1].any()
+
+
+def signed_bits(*values: int) -> int:
+    """Bits of a two's-complement integer that holds each of ``values``."""
+    return max((value if value >= 0 else ~value).bit_length() for value in map(int, values)) + 1

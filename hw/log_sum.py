@@ -21,6 +21,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from amaranth.lib.memory import Memory as BlockMemory
 
 from lnsmadam.golden.log_sum import Memory, SumConfig
+from lnsmadam.hw.lns import signed_bits
 from lnsmadam.hw.lut_network import Table, look_up
 from lnsmadam.hw.pipeline import Pipeline, out_of_range, word
 
@@ -87,7 +88,7 @@ def sum_codes(config: SumConfig) -> SumCodes:
     # The table's entry there is arbitrary in those: the sum may lie lower by all of them.
     kill = 1 << max((fmt.code_max - fmt.log_min).bit_length(), magnitude_bits(config))
     slack = (1 << magnitude_bits(config)) - 1
-    log_bits = max(_signed_bits(low), _signed_bits(high), fmt.log_width)
+    log_bits = max(signed_bits(low), signed_bits(high), fmt.log_width)
     for index_bits in _index_bits(config):
         trial = _Trial(config, index_bits, kill)
         if config.memory is Memory.BLOCK and not _is_clear(config, trial):
@@ -106,7 +107,7 @@ def sum_codes(config: SumConfig) -> SumCodes:
                 ):
                     cancelling = zero_y if low <= zero_y else fmt.code_min
                     lowest = min(zero_y + int(config.gauss_logs[1].min()), cancelling - kill - slack)
-                    total = max(_signed_bits(lowest), _signed_bits(high + int(config.gauss_logs[0].max())))
+                    total = max(signed_bits(lowest), signed_bits(high + int(config.gauss_logs[0].max())))
                     found.append(SumCodes(bits, floor, zero_y, index_bits, total, kill))
             if found:
                 return min(found, key=lambda codes: codes.total_bits)
@@ -132,11 +133,6 @@ def _is_clear(config: SumConfig, trial: _Trial) -> bool:
         for y in range(fmt.code_min, fmt.code_max + 1)
         for subtract in (False, True)
     )
-
-
-def _signed_bits(value: int) -> int:
-    """Bits of a two's-complement integer that holds ``value``."""
-    return (value if value >= 0 else ~value).bit_length() + 1
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 
 from lnsmadam.golden.madam_update import MadamUpdateConfig, Rounding
 from lnsmadam.hw.lfsr import LFSR
+from lnsmadam.hw.lns import signed_bits
 from lnsmadam.hw.pipeline import Pipeline, UnitComponent, word
 from lnsmadam.hw.tables import logic_table
 
 # Boundaries whose register lengthens the clock's period least when it is left out, that first: measured.
 _LEAST_NEEDED = (8, 1, 6, 3)
-
-
-def signed_bits(*values: int) -> int:
-    """Bits of a two's-complement integer that holds each value."""
-    return max((value if value >= 0 else ~value).bit_length() + 1 for value in map(int, values))
 
 
 class MadamUpdate(UnitComponent):

@@ -27,6 +27,7 @@ from amaranth.lib.memory import Memory as BlockMemory
 
 from lnsmadam.golden.log_sum import Memory, SumConfig
 from lnsmadam.golden.segments import READ_BOUNDARIES, Segments
+from lnsmadam.hw.lns import signed_bits
 from lnsmadam.hw.log_sum import Operand
 from lnsmadam.hw.pipeline import Pipeline, out_of_range, word
 
@@ -41,11 +42,6 @@ def registered_boundaries(config: SumConfig) -> frozenset[int]:
     going = [boundary for boundary in _FIRST_TO_GO if boundary not in kept]
     going = going[: config.max_pipeline - config.pipeline]
     return frozenset(range(1, config.max_pipeline + 1)) - frozenset(going)
-
-
-def signed_bits(low: int, high: int) -> int:
-    """Bits of a two's-complement integer that holds ``low`` and ``high``."""
-    return max((value if value >= 0 else ~value).bit_length() for value in (low, high)) + 1
 
 
 class _Product:
