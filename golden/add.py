@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.golden.format import FLAG, LNS8, Format, LNSFormat, Words, check_words
+from lnsmadam.golden.config import Format
+from lnsmadam.golden.format import FLAG, LNS8, LNSFormat, Words, check_words
 from lnsmadam.golden.log_sum import SumConfig, log_sum, near
 
 

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lnsmadam.golden.format import FLAG, LNS8, Format, LNSFormat
+from lnsmadam.golden.floats import FloatFormat
+from lnsmadam.golden.format import FLAG, LNS8, FixedFormat, LNSFormat
+
+#: What a field of a port may be.
+Format = LNSFormat | FixedFormat | FloatFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,8 @@ class UnitConfig:
 
     #: The unit's name: the Verilog module, the registry's key, the command line's word.
     unit: ClassVar[str]
+    #: The field of a transfer whose 1 says that a result follows; without one, a result follows every transfer.
+    result_when: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         if not self.min_pipeline <= self.pipeline <= self.max_pipeline:

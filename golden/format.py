@@ -287,7 +287,6 @@ class FixedFormat:
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
 
-Format = LNSFormat | FixedFormat
 FLAG = FixedFormat(1)
 
 LNS6 = LNSFormat(6, 4)

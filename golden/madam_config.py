@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lnsmadam.golden.config import UnitConfig
-from lnsmadam.golden.format import LNS8, LNS16, FixedFormat, Format, LNSFormat
+from lnsmadam.golden.config import Format, UnitConfig
+from lnsmadam.golden.format import LNS8, LNS16, FixedFormat, LNSFormat
 from lnsmadam.golden.lfsr import LFSRConfig
 from lnsmadam.golden.madam_tables import AntilogTable, Table, antilog_table, rms_error, rms_table
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from amaranth.back import verilog
 
-from lnsmadam.golden.format import Format
+from lnsmadam.golden.config import Format
 from lnsmadam.hw.pipeline import UnitComponent
 
 
@@ -99,7 +99,7 @@ def emit(component: UnitComponent) -> Emitted:
         "latency": component.latency,
         "interval": component.interval,
         "inputs": [_port("i", config.inputs)],
-        "outputs": [_port("o", config.outputs)],
+        "outputs": [_port("o", config.outputs) | ({"when": config.result_when} if config.result_when else {})],
         "guarantee": config.guarantee(),
     }
     # Names what it is; widths are meant as they are written, and Verilator's lint should not stop a user's build.

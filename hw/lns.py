@@ -3,7 +3,9 @@
 from amaranth.hdl import Shape, ShapeCastable, signed, unsigned
 from amaranth.lib import data
 
-from lnsmadam.golden.format import Format, LNSFormat
+from lnsmadam.golden.config import Format
+from lnsmadam.golden.floats import FloatFormat
+from lnsmadam.golden.format import LNSFormat
 
 
 class LNS(data.StructLayout):
@@ -40,10 +42,17 @@ class LNS(data.StructLayout):
         return f"LNS({self.fmt!r})"
 
 
+def float_layout(fmt: FloatFormat) -> data.StructLayout:
+    """Layout of a floating-point word: ``mantissa`` below ``exponent`` below ``sign``."""
+    return data.StructLayout({"mantissa": fmt.mantissa_bits, "exponent": fmt.exponent_bits, "sign": 1})
+
+
 def shape_of(fmt: Format) -> Shape | ShapeCastable:
     """The Amaranth shape of a golden format."""
     if isinstance(fmt, LNSFormat):
         return LNS(fmt)
+    if isinstance(fmt, FloatFormat):
+        return float_layout(fmt)
     return signed(fmt.width) if fmt.signed else unsigned(fmt.width)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lnsmadam.golden.format import FixedFormat, Format, LNSFormat, Words, word_dtype
+from lnsmadam.golden.config import Format
+from lnsmadam.golden.floats import FloatFormat
+from lnsmadam.golden.format import FixedFormat, LNSFormat, Words, word_dtype
 
 Columns = Mapping[str, Words]
 #: Field arrays of operands and the index of the first of them since reset → field arrays of results.
@@ -22,6 +24,8 @@ def format_of(entry: Mapping[str, Any]) -> Format | None:
             return LNSFormat(**options)
         case "fixed":
             return FixedFormat(**options)
+        case "float":
+            return FloatFormat(**options)
     return None
 
 
@@ -35,10 +39,12 @@ class Field:
     format: Format | None
 
     def describe(self, word: int) -> str:
-        """A word as sign and log, or as an integer, or in hexadecimal where its format is not known."""
+        """A word as sign and log, as an integer or a float, or in hexadecimal where its format is not known."""
         if isinstance(self.format, LNSFormat):
             sign, log = (int(part) for part in self.format.unpack(word))
             return f"{'+-'[sign]} " + ("zero" if log == self.format.zero_log else f"log {log}")
+        if isinstance(self.format, FloatFormat):
+            return f"{float(self.format.decode(word)):g} (0x{word:0{-(-self.width // 4)}x})"
         if isinstance(self.format, FixedFormat):
             return str(int(self.format.unpack(word)))
         return f"0x{word:0{-(-self.width // 4)}x}"

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.golden.config import UnitConfig
-from lnsmadam.golden.format import Format, LNSFormat, Words
+from lnsmadam.golden.config import Format, UnitConfig
+from lnsmadam.golden.floats import FloatFormat
+from lnsmadam.golden.format import LNSFormat, Words
 
 #: A unit's own operands: configuration, generator, how many → one column a field.
 Directed = Callable[[Any, np.random.Generator, int], Mapping[str, npt.ArrayLike]]
@@ -28,12 +29,18 @@ def corner_words(fmt: Format) -> Words:
     """The words of a format where mistakes live, each once, ascending.
 
     LNS: both zeros and, with both signs, the largest, the smallest, one, and their neighbours. Fixed point:
-    0, ±1, the extremes and their neighbours.
+    0, ±1, the extremes and their neighbours. Floating point: zeros, subnormal and normal ends, one, infinities,
+    NaN.
     """
     if isinstance(fmt, LNSFormat):
         logs = {fmt.zero_log, fmt.log_min, fmt.log_min + 1, -1, 0, 1, fmt.log_max - 1, fmt.log_max}
         low = np.array(sorted(log & fmt.log_mask for log in logs if log <= fmt.log_max))
         return np.unique(np.concatenate([low, low | fmt.sign_bit])).astype(fmt.dtype)
+    if isinstance(fmt, FloatFormat):
+        one, smallest_normal = fmt.bias << fmt.mantissa_bits, 1 << fmt.mantissa_bits
+        ends = [0, 1, 2, smallest_normal - 1, smallest_normal, smallest_normal + 1, one - 1, one, one + 1]
+        magnitudes = np.array([*ends, fmt.max_word - 1, fmt.max_word, fmt.infinity, fmt.infinity + 1, fmt.nan])
+        return np.unique(np.concatenate([magnitudes, magnitudes | fmt.sign_bit])).astype(fmt.dtype)
     near = {fmt.minimum, fmt.minimum + 1, -1, 0, 1, fmt.maximum - 1, fmt.maximum}
     inside = sorted(value for value in near if fmt.minimum <= value <= fmt.maximum)
     return np.unique(np.array([value & (1 << fmt.width) - 1 for value in inside], dtype=fmt.dtype))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 
-from lnsmadam.golden.config import UnitConfig
-from lnsmadam.golden.format import LNS8, FixedFormat, Format, LNSFormat
+from lnsmadam.golden.config import Format, UnitConfig
+from lnsmadam.golden.format import LNS8, FixedFormat, LNSFormat
 from lnsmadam.golden.multiply import MultiplyConfig, multiply
 from lnsmadam.hw.emit import Emitted, emit
 from lnsmadam.hw.multiply import Multiply
