@@ -81,7 +81,12 @@ def list_units() -> None:
         config = unit.configure({})
         pipeline = f"--pipeline {config.min_pipeline}…{config.max_pipeline}"
         own = [f"--{option.name.replace('_', '-')}" for option in unit.options]
-        table.add_row(unit.name, unit.computes, unit.promise, " ".join(["--format", pipeline, *own]))
+        table.add_row(
+            unit.name,
+            unit.computes,
+            unit.promise,
+            " ".join([*(["--format"] if unit.main_format else []), pipeline, *own]),
+        )
     console().print(table)
 
 

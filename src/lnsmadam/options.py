@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lnsmadam.golden.floats import FLOATS, FloatFormat
 from lnsmadam.golden.format import PRESETS, FixedFormat, LNSFormat
 from lnsmadam.units import Option, Unit
 
@@ -51,12 +52,33 @@ class FixedFormatType(click.ParamType[FixedFormat]):
             self.fail(str(error), param, ctx)
 
 
-def _type_of(kind: type) -> click.ParamType[Any]:
-    if kind is LNSFormat:
-        return LNSFormatType()
-    if kind is FixedFormat:
-        return FixedFormatType()
-    return click.INT if kind is int else click.FLOAT
+class FloatFormatType(click.ParamType[FloatFormat]):
+    """``bfloat16``, ``float16``, ``float32``, or ``EXPONENT_BITS:MANTISSA_BITS``."""
+
+    name = "float format"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FloatFormat:
+        if isinstance(value, FloatFormat):
+            return value
+        if value.lower() in FLOATS:
+            return FLOATS[value.lower()]
+        try:
+            exponent_bits, mantissa_bits = (int(part) for part in value.split(":"))
+        except ValueError:
+            self.fail(f"{value!r} is none of {', '.join(FLOATS)}, EXPONENT_BITS:MANTISSA_BITS", param, ctx)
+        try:
+            return FloatFormat(exponent_bits, mantissa_bits)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_TYPES: dict[type, click.ParamType[Any]] = {
+    LNSFormat: LNSFormatType(),
+    FixedFormat: FixedFormatType(),
+    FloatFormat: FloatFormatType(),
+    int: click.INT,
+    float: click.FLOAT,
+}
 
 
 def _decorator(option: Option) -> Callable[[Any], Any]:
@@ -66,7 +88,7 @@ def _decorator(option: Option) -> Callable[[Any], Any]:
     if issubclass(option.kind, enum.Enum):
         choice = click.Choice([member.value for member in option.kind], case_sensitive=False)
         return click.option(f"--{flag}", option.name, type=choice, default=None, help=option.help)
-    return click.option(f"--{flag}", option.name, type=_type_of(option.kind), default=None, help=option.help)
+    return click.option(f"--{flag}", option.name, type=_TYPES[option.kind], default=None, help=option.help)
 
 
 def unit_options(unit: Unit) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -75,26 +97,28 @@ def unit_options(unit: Unit) -> Callable[[Callable[..., Any]], Callable[..., Any
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def wrapped(
-            format: LNSFormat | None,
-            width: int | None,
-            base_factor: float | None,
             pipeline: int | None,
+            format: LNSFormat | None = None,
+            width: int | None = None,
+            base_factor: float | None = None,
             **options: Any,
         ) -> Any:
             own = {option.name: options.pop(option.name) for option in unit.options}
             for option in unit.options:
                 if own[option.name] is not None and issubclass(option.kind, enum.Enum):
                     own[option.name] = option.kind(own[option.name])
-            main = _main_format(format, width, base_factor)
-            config = unit.configure({unit.main_format: main, "pipeline": pipeline, **own})
+            if unit.main_format is not None:
+                own[unit.main_format] = _main_format(format, width, base_factor)
+            config = unit.configure({"pipeline": pipeline, **own})
             return command(config=config, **options)
 
-        common = [
+        formats = [
             click.option("--format", type=LNSFormatType(), help=f"{', '.join(PRESETS)}, W:B or levels:COUNT:RATIO."),
             click.option("--width", type=click.INT, help="Bits of a word, 4 to 24; with --base-factor."),
             click.option("--base-factor", type=click.FLOAT, help="Steps per octave; with --width."),
-            click.option("--pipeline", type=click.INT, help="Register stages, which is the latency in cycles."),
         ]
+        depth = click.option("--pipeline", type=click.INT, help="Register stages, which is the latency in cycles.")
+        common = [*formats, depth] if unit.main_format else [depth]
         for decorator in reversed(common + [_decorator(option) for option in unit.options]):
             wrapped = decorator(wrapped)
         return wrapped

@@ -50,7 +50,7 @@ class Option:
     name : str
         Field of the configuration; on the command line with dashes.
     kind : type
-        ``int``, ``float``, ``bool``, ``LNSFormat``, ``FixedFormat``, or an enum class.
+        ``int``, ``float``, ``bool``, ``LNSFormat``, ``FixedFormat``, ``FloatFormat``, or an enum class.
     help : str
         One line.
     """
@@ -69,8 +69,9 @@ class Unit:
     name, computes, promise : str
         What ``list`` prints.
     config : subclass of UnitConfig
-    main_format : str
-        Field of the configuration that ``--format``, or ``--width`` and ``--base-factor``, sets.
+    main_format : str or None
+        Field of the configuration that ``--format``, or ``--width`` and ``--base-factor``, sets; None for units
+        without LNS words.
     golden : callable
         ``golden(config, *words) -> words`` or a tuple of them, for units without state.
     component : subclass of UnitComponent
@@ -85,7 +86,7 @@ class Unit:
     computes: str
     promise: str
     config: type[UnitConfig]
-    main_format: str
+    main_format: str | None
     golden: Callable[..., Any]
     component: Callable[[Any], UnitComponent]
     options: tuple[Option, ...] = ()
