@@ -10,23 +10,8 @@ from typing import Any
 
 from amaranth.back import verilog
 
-from lnsmadam.golden.config import Format
+from lnsmadam.hw.interface import PORTS, Interface
 from lnsmadam.hw.pipeline import UnitComponent
-
-
-def _port(name: str, fields: dict[str, Format]) -> dict[str, Any]:
-    entries, lsb = [], 0
-    for field, fmt in fields.items():
-        entries.append({"name": field, "lsb": lsb, "width": fmt.width, "format": fmt.describe()})
-        lsb += fmt.width
-    return {
-        "name": name,
-        "valid": f"{name}__valid",
-        "ready": f"{name}__ready",
-        "payload": f"{name}__payload",
-        "width": lsb,
-        "fields": entries,
-    }
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -80,26 +65,27 @@ class Emitted:
         return verilog_path, manifest_path
 
 
-def emit(component: UnitComponent) -> Emitted:
-    """Converts a unit to Verilog and describes it."""
+def emit(component: UnitComponent, interface: Interface = Interface.STREAM) -> Emitted:
+    """Converts a unit to Verilog, with the ports of an interface, and describes it."""
     config = component.config
+    ports = PORTS[interface](component)
     # Amaranth prefers a Yosys it finds on PATH; the bytes must not depend on the machine.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = verilog.convert(component, name=config.unit, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(ports.component, name=config.unit, emit_src=False, strip_internal_attrs=True)
+    described = ports.describe()
+    streams = {side: described.pop(side) for side in ("inputs", "outputs")}
     manifest = {
         "unit": config.unit,
         "top": config.unit,
         "verilog": f"{config.unit}.v",
+        "interface": interface.value,
         "parameters": config.parameters(),
-        # A unit without registers has no clock and no reset port.
-        "clock": "clk" if config.pipeline else None,
-        "reset": "rst" if config.pipeline else None,
+        **described,
         "latency": component.latency,
         "interval": component.interval,
-        "inputs": [_port("i", config.inputs)],
-        "outputs": [_port("o", config.outputs) | ({"when": config.result_when} if config.result_when else {})],
+        **streams,
         "guarantee": config.guarantee(),
     }
     # Names what it is; widths are meant as they are written, and Verilator's lint should not stop a user's build.

@@ -130,6 +130,20 @@ class Pipeline:
             self._valid = valid
         return is_registered
 
+    @property
+    def valid(self) -> Value:
+        """Whether a transfer is at the present boundary."""
+        return self._valid
+
+    @property
+    def reset(self) -> Value:
+        """Reset, for the registers of state and what is in flight to it."""
+        return self._reset
+
+    def drop_unless(self, condition) -> None:
+        """Lets no result follow a transfer without ``condition``; what it leaves behind in state is the unit's."""
+        self._valid = self._valid & condition
+
     def register(self, value, *, name: str, force=()) -> Signal:
         """``value`` behind the present boundary, as a signal of the same shape.
 

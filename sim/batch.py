@@ -48,7 +48,7 @@ class Comparison:
     Attributes
     ----------
     count : int
-        Transfers compared.
+        Results compared.
     mismatch : Mismatch or None
         The first one; the run ends with the chunk that contains it.
     fault : str or None
@@ -114,6 +114,13 @@ def _ctype(width: int) -> str:
     return f"uint{8 * np.dtype(word_dtype(width)).itemsize}_t"
 
 
+def _brings_result(ports: Ports) -> str:
+    """C++ of whether a result follows the transfer in ``row``."""
+    if ports.output.when is None:
+        return "(void)row; return true;"
+    return f"return column{[item.name for item in ports.input.fields].index(ports.output.when)}[row];"
+
+
 def _ports_header(ports: Ports) -> str:
     """C++ of ``Inputs`` and ``Outputs``: how rows of columns reach the ports of :func:`plain_wrapper`."""
 
@@ -139,6 +146,8 @@ def _ports_header(ports: Ports) -> str:
             "    void write(Vtop& top, int64_t row) const {",
             *(f"        top.i{n} = column{n}[row];" for n in range(len(ports.input.fields))),
             "    }",
+            f"    static constexpr bool ALL_BRING = {'true' if ports.output.when is None else 'false'};",
+            f"    bool brings_result(int64_t row) const {{ {_brings_result(ports)} }}",
             "};",
             "struct Outputs {",
             *columns(ports.output, ""),
@@ -221,7 +230,7 @@ class BatchUnit:
         self._raise_on(self._library.unit_reset(self._handle, ctypes.c_int64(self._drain)), _Report(), {})
 
     def run(self, operands: Mapping[str, Any], stalls_seed: int | None = None) -> dict[str, Words]:
-        """Sends operands, one transfer a row, and takes as many results.
+        """Sends operands, one transfer a row, and takes the results that follow them.
 
         Parameters
         ----------
@@ -233,7 +242,7 @@ class BatchUnit:
 
         Returns
         -------
-        dict of columns of words, in the order of the operands
+        dict of columns of words, in the order of the operands; one row for each transfer that brings a result
 
         Raises
         ------
@@ -241,14 +250,15 @@ class BatchUnit:
             The unit hangs, loses or invents a transfer, or lets a waiting result change.
         """
         inputs = self.ports.input.columns(operands)
-        count = len(next(iter(inputs.values())))
-        outputs = {item.name: np.zeros(count, word_dtype(item.width)) for item in self.ports.output.fields}
+        count, results = len(next(iter(inputs.values()))), self.ports.count_results(inputs)
+        outputs = {item.name: np.zeros(results, word_dtype(item.width)) for item in self.ports.output.fields}
         report = _Report()
         status = self._library.unit_run(
             self._handle,
             _pointers(inputs),
             _pointers(outputs),
             ctypes.c_int64(count),
+            ctypes.c_int64(results),
             ctypes.c_int64(self._drain),
             ctypes.c_int64(self._patience),
             ctypes.c_int64(stalls_seed is not None),
@@ -289,7 +299,7 @@ def compare(
     chunks : iterable of dicts
         Columns of operand words. The unit's state and the model's index go on from chunk to chunk.
     progress : function, optional
-        Called with the transfers compared so far, after every chunk.
+        Called with the transfers done so far, after every chunk.
     stalls_seed : int, optional
         As for :meth:`BatchUnit.run`.
 
@@ -299,7 +309,8 @@ def compare(
         There was nothing to compare, or the model's fields are not the unit's.
     """
     started = time.perf_counter()
-    count, simulated, mismatch, fault = 0, 0.0, None, None
+    # `index` counts transfers, `count` results: not every unit gives one for each.
+    index, count, simulated, mismatch, fault = 0, 0, 0.0, None, None
     try:
         with BatchUnit(emitted) as unit:
             # The build is not part of the rate.
@@ -309,23 +320,27 @@ def compare(
                 rows = len(next(iter(operands.values())))
                 if not rows:
                     continue
-                before = time.perf_counter()
+                results, before = unit.ports.count_results(operands), time.perf_counter()
                 try:
                     got = unit.run(operands, None if stalls_seed is None else stalls_seed + number)
                 except HardwareFault as error:
                     # What came out before may show where it went wrong.
                     fault, got = str(error), error.results
-                    rows = len(next(iter(got.values())))
+                    results = len(next(iter(got.values())))
                 simulated += time.perf_counter() - before
-                want = unit.ports.output.columns(model(operands, count))
-                mismatch = first_mismatch(unit.ports, operands, got, want, count)
-                count += rows if mismatch is None else mismatch.index - count + 1
+                want = unit.ports.expected(model, operands, index)
+                mismatch = first_mismatch(unit.ports, operands, got, want, index)
+                count += results if mismatch is None else mismatch.row + 1
+                index += rows
                 if progress is not None:
-                    progress(count)
+                    progress(index)
                 if mismatch is not None or fault is not None:
                     break
     except HardwareFault as error:
         fault = str(error)
     if count == 0 and fault is None:
+        if index:
+            fault = f"nothing was compared: no result follows any of {index} transfers"
+            return Comparison(0, None, fault, time.perf_counter() - started, simulated)
         raise ValueError("There was nothing to compare: no operands were given")
     return Comparison(count, mismatch, fault, time.perf_counter() - started, simulated)

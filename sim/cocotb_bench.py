@@ -57,6 +57,8 @@ class Bench:
     ----------
     compared : int
         Results compared in this check.
+    sent, due, received : int
+        Since reset: transfers accepted, results that they bring, results taken.
     """
 
     def __init__(self, dut: Any, task: dict[str, Any]):
@@ -66,9 +68,12 @@ class Bench:
         self.interval: int = manifest["interval"]
         self.operands: list[int] = task["operands"]
         self.results: list[int] = task["results"]
+        # Whether a result follows, for each transfer; and the transfer that brings each result.
+        self.brings: list[bool] = task["brings"]
+        self._bringers = [number for number, brings in enumerate(self.brings) if brings]
         self.random = random.Random(task["seed"])
         self.compared = 0
-        self.sent = self.received = 0
+        self.sent = self.due = self.received = 0
         self._clock = getattr(dut, manifest["clock"]) if manifest["clock"] else None
         self._reset = getattr(dut, manifest["reset"]) if manifest["reset"] else None
         signals = ("valid", "ready", "payload")
@@ -85,6 +90,12 @@ class Bench:
     @property
     def has_reset(self) -> bool:
         return self._reset is not None
+
+    @property
+    def awaits_result(self) -> bool:
+        """Whether a result is due: of an accepted transfer or, without registers, of one that is offered."""
+        is_through = self.latency == 0 and self._offered is not None
+        return self.due > self.received or (is_through and self.brings[self.sent])
 
     async def cycle(self, operand: int | None, ready: bool, reset: bool = False) -> Sample:
         """One clock cycle; checks that a result which waits stays as it is, and compares one that is taken.
@@ -114,7 +125,9 @@ class Bench:
         return sample
 
     def _look(self, sample: Sample, ready: bool) -> None:
-        self.sent += sample.accepted
+        if sample.accepted:
+            self.due += self.brings[self.sent]
+            self.sent += 1
         if self._waiting is not None:
             if not sample.valid:
                 raise CheckFailed(f"valid was dropped before result {self.received} was taken")
@@ -128,15 +141,17 @@ class Bench:
             self._compare(sample.payload)
 
     def _compare(self, payload: int) -> None:
-        if self.received >= self.sent:
-            raise CheckFailed(f"{self.sent} transfers accepted and {self.received + 1} results: one too many")
-        operand, want = self.operands[self.received], self.results[self.received]
+        if self.received >= self.due:
+            raise CheckFailed(
+                f"{self.sent} transfers accepted, {self.due} results due and {self.received + 1} came: one too many"
+            )
+        transfer, want = self._bringers[self.received], self.results[self.received]
         self.received += 1
         self.compared += 1
         if payload != want:
             raise CheckFailed(
-                f"transfer {self.received - 1}: {{operand}}: got {{got}}, want {{want}}",
-                {"operand": operand},
+                f"transfer {transfer}: {{operand}}: got {{got}}, want {{want}}",
+                {"operand": self.operands[transfer]},
                 {"got": payload, "want": want},
             )
 
@@ -150,19 +165,23 @@ class Bench:
         for _ in range(cycles if self._reset is not None else 0):
             await self.cycle(operand, True, reset=True)
         self._waiting = None
-        self.sent = self.received = 0
+        self.sent = self.due = self.received = 0
 
     async def drain(self) -> None:
         """Takes what is in flight, then checks that nothing was lost and nothing more comes."""
         for _ in range(self.patience):
-            if self.received == self.sent and self._offered is None:
+            if self.received == self.due and self._offered is None:
                 break
             await self.cycle(None, True)
-        if self.received < self.sent:
-            raise CheckFailed(f"{self.sent - self.received} of {self.sent} results never came")
+        if self.received < self.due:
+            raise CheckFailed(f"{self.due - self.received} of {self.due} results never came")
         for _ in range(self.drain_cycles):
             # One result too many fails in the comparison.
             await self.cycle(None, True)
+
+    def transfers_for(self, results: int) -> int:
+        """Transfers, from the first, that bring so many results; all, where there are fewer."""
+        return self._bringers[results - 1] + 1 if 0 < results <= len(self._bringers) else len(self.operands)
 
     async def traffic(self, count: int, send: float, take: float, cycles: int | None = None) -> None:
         """Sends transfers up to number ``count`` with pauses on both sides; ends early after ``cycles``."""
@@ -181,17 +200,17 @@ class Bench:
 
 async def check_latency(bench: Bench) -> str:
     latency = bench.latency
-    for number in range(min(16, len(bench.operands))):
+    for number in range(bench.transfers_for(16)):
         sample = await bench.cycle(bench.operands[number], True)
         if not sample.accepted:
             raise CheckFailed("the unit does not accept operands although nothing waits")
         taken = 0
-        while bench.received == number:
+        while bench.received < bench.due:
             if taken > latency + bench.patience:
                 raise CheckFailed(f"the result of transfer {number} never came")
             await bench.cycle(None, True)
             taken += 1
-        if taken != latency:
+        if bench.brings[number] and taken != latency:
             raise CheckFailed(f"the latency is {taken} cycles, the manifest says {latency}")
         for _ in range(bench.random.randrange(3) + bench.interval - 1):
             await bench.cycle(None, True)
@@ -202,15 +221,15 @@ async def check_latency(bench: Bench) -> str:
 async def check_hold(bench: Bench) -> str:
     total, waited = len(bench.operands), 0
     while bench.sent < total and waited < 8:
-        waited += 1
         # The receiver does not move until a result stands there, and then for some cycles more.
         since_first: int | None = None
         for _ in range(4 * bench.latency + bench.interval + 16):
             operand = bench.operands[bench.sent] if bench.sent < total else None
             sample = await bench.cycle(operand, False)
-            since_first = since_first + 1 if since_first is not None else (0 if bench.sent else None)
+            since_first = since_first + 1 if since_first is not None else (0 if bench.awaits_result else None)
             if since_first is not None and since_first >= bench.latency and not sample.valid:
                 raise CheckFailed("valid waits for ready: nothing is offered to a receiver that is not ready")
+        waited += since_first is not None
         await bench.drain()
     return f"{waited} long pauses of the receiver"
 
@@ -226,7 +245,7 @@ async def check_stalls(bench: Bench) -> str:
 
 async def check_reset(bench: Bench) -> str:
     rounds = 12
-    count = min(len(bench.operands), 24)
+    count = bench.transfers_for(24)
     for number in range(rounds):
         # Fill the unit, its output stuck in every other round, and reset it at once, for one cycle at the
         # least.
@@ -243,13 +262,14 @@ async def check_reset(bench: Bench) -> str:
 
 
 async def check_throughput(bench: Bench) -> str:
-    count, interval, latency = len(bench.operands), bench.interval, bench.latency
+    # Up to the last transfer that brings a result.
+    count, interval, latency = bench.transfers_for(len(bench.results)), bench.interval, bench.latency
     cycles = 0
-    while bench.received < count:
+    while bench.sent < count or bench.received < bench.due:
         await bench.cycle(bench.operands[bench.sent] if bench.sent < count else None, True)
         cycles += 1
         if cycles > 4 * count * interval + latency + bench.patience:
-            raise CheckFailed(f"{bench.received} of {count} results after {cycles} cycles")
+            raise CheckFailed(f"{bench.received} of {len(bench.results)} results after {cycles} cycles")
     await bench.drain()
     want = (count - 1) * interval + latency + 1
     if cycles != want:
@@ -276,7 +296,9 @@ async def protocol(dut: Any) -> None:
         passed, skipped, payloads = True, False, dict[str, Any](operands={}, results={})
         try:
             await bench.restart()
-            if name == "reset" and not bench.has_reset:
+            if not bench.results:
+                passed, message = False, "nothing was compared: no result follows any transfer"
+            elif name == "reset" and not bench.has_reset:
                 message, skipped = "the unit holds no state", True
             else:
                 message = await _CHECKS[name](bench)

@@ -1,82 +1,21 @@
-"""A smaller run of the same Verilog in Icarus Verilog, where it is installed: a second reading of the
-language,
-with four-valued signals."""
+"""A smaller run of the same Verilog in Icarus Verilog, where it is installed: a second reading of the language,
+with four-valued signals, in the test bench that users get from :mod:`lnsmadam.sim.vectors`."""
 
 import re
 import time
 
+import numpy as np
+
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.hw.toolchain import MissingTool, ToolFailed
 from lnsmadam.sim.build import scratch_folder
-from lnsmadam.sim.ports import Check, Columns, Model, Ports, first_mismatch
+from lnsmadam.sim.ports import Check, Columns, Model, Ports
 from lnsmadam.sim.tools import icarus
+from lnsmadam.sim.vectors import bench_files
 
 _NAME = "icarus"
 _TIMEOUT_SECONDS = 120.0
-
-
-def icarus_bench(ports: Ports, count: int, seed: int) -> str:
-    """Plain Verilog-2005: sends ``operands.hex`` under random pauses on both sides, prints every result.
-
-    Lines are ``result <hex>``, then ``end``; a hang ends with ``hang``.
-    """
-    inputs, outputs = ports.input, ports.output
-    clock = f".{ports.clock}(clk), " if ports.clock else ""
-    reset = f".{ports.reset}(rst), " if ports.reset else ""
-    patience = 4096 + 16 * (ports.latency + ports.interval)
-    return f"""`timescale 1ns/1ps
-module bench;
-  reg clk = 0, rst = 1, i_valid = 0, o_ready = 0, offered = 0;
-  wire i_ready, o_valid;
-  reg [{inputs.width - 1}:0] operands [0:{count - 1}];
-  reg [{inputs.width - 1}:0] i_payload;
-  wire [{outputs.width - 1}:0] o_payload;
-  integer sent = 0, received = 0, idle = 0, trailing = 0, seed = {seed % 2**31};
-  {ports.top} unit({clock}{reset}
-    .{inputs.valid}(i_valid), .{inputs.ready}(i_ready), .{inputs.payload}(i_payload),
-    .{outputs.valid}(o_valid), .{outputs.ready}(o_ready), .{outputs.payload}(o_payload));
-  initial begin
-    $readmemh("operands.hex", operands);
-    repeat (4) begin
-      #5 clk = 1;
-      #5 clk = 0;
-    end
-    rst = 0;
-    // Some cycles more than there are results: an extra one would show.
-    while (trailing < {2 * ports.latency + 8}) begin
-      offered = offered | (sent < {count} && $random(seed) % 4 != 0);
-      i_valid = offered;
-      i_payload = offered ? operands[sent] : {{{inputs.width}{{1'bx}}}};
-      o_ready = $random(seed) % 4 != 0;
-      #5;
-      idle = idle + 1;
-      if (o_valid !== 0 && o_ready) begin
-        if (o_valid === 1) $display("result %h", o_payload);
-        else $display("unknown valid");
-        received = received + 1;
-        idle = 0;
-      end
-      if (offered && i_ready === 1) begin
-        sent = sent + 1;
-        offered = 0;
-        idle = 0;
-      end
-      if (idle > {patience}) begin
-        $display("hang");
-        $finish;
-      end
-      clk = 1;
-      #5 clk = 0;
-      if (received >= {count}) begin
-        idle = 0;
-        trailing = trailing + 1;
-      end
-    end
-    $display("end");
-    $finish;
-  end
-endmodule
-"""
+_WRONG = re.compile(r"FAIL: transfer (\d+): operands ([0-9a-f]+): got ([0-9a-fxzXZ]+), want ([0-9a-f]+)")
 
 
 def run_icarus(emitted: Emitted, model: Model, operands: Columns, *, seed: int = 0) -> Check:
@@ -111,35 +50,33 @@ def run_icarus(emitted: Emitted, model: Model, operands: Columns, *, seed: int =
     def outcome(compared: int, passed: bool, message: str) -> Check:
         return Check(_NAME, compared, passed, message, seconds=time.perf_counter() - started)
 
+    brings = ports.brings_result(columns)
+    if not brings.any():
+        return outcome(0, False, f"nothing was compared: no result follows any of {count} transfers")
+    bench = f"{ports.top}_tb"
     with scratch_folder() as folder:
-        (folder / "unit.v").write_text(emitted.verilog, encoding="utf-8")
-        (folder / "bench.v").write_text(icarus_bench(ports, count, seed), encoding="utf-8")
-        payloads = "".join(f"{payload:x}\n" for payload in ports.input.pack(columns))
-        (folder / "operands.hex").write_text(payloads, encoding="utf-8")
+        files = bench_files(emitted.manifest, ports, columns, ports.expected(model, columns, 0), seed)
+        for name, text in {"unit.v": emitted.verilog, **files}.items():
+            (folder / name).write_text(text, encoding="utf-8")
         try:
-            iverilog.run("-g2005", "-s", "bench", "-o", "bench.vvp", "bench.v", "unit.v", cwd=folder)
-            printed = vvp.run("-n", "bench.vvp", cwd=folder, timeout=_TIMEOUT_SECONDS)
+            iverilog.run("-g2005", "-s", bench, "-o", "bench.vvp", f"{bench}.v", "unit.v", cwd=folder)
+            # The last word is the bench's, not the status that follows from it.
+            printed = vvp.run("-n", "bench.vvp", cwd=folder, timeout=_TIMEOUT_SECONDS, check=False)
         except ToolFailed as failure:
             return outcome(0, False, " ".join(str(failure).split()))
-    lines = printed.splitlines()
-    words = [line.split()[1] for line in lines if line.startswith("result ")]
-    if "unknown valid" in lines:
-        return outcome(0, False, "valid is neither 0 nor 1")
-    rows = min(len(words), count)
-    if unknown := [number for number in range(rows) if not re.fullmatch("[0-9a-f]+", words[number])]:
-        return outcome(unknown[0], False, f"result {unknown[0]} has unknown bits: {words[unknown[0]]}")
-    got = ports.output.columns(
-        {
-            item.name: [ports.output.unpack(int(word, 16))[item.name] for word in words[:rows]]
-            for item in ports.output.fields
-        }
-    )
-    want = ports.output.columns(model(columns, 0))
-    mismatch = first_mismatch(ports, columns, got, want, 0) if rows else None
-    if mismatch is not None:
-        return outcome(mismatch.index + 1, False, str(mismatch))
-    if "end" not in lines:
-        return outcome(rows, False, f"hangs after {len(words)} of {count} results")
-    if len(words) != count:
-        return outcome(rows, False, f"{len(words)} results of {count} transfers")
-    return outcome(rows, True, f"{rows} transfers under stalls, seed {seed}")
+    lines = [line for line in printed.splitlines() if line.startswith(("PASS: ", "FAIL: "))]
+    if not lines:
+        last = (printed.strip().splitlines() or ["it printed nothing"])[-1].strip()
+        return outcome(0, False, f"the bench did not come to its end: {last}")
+    verdict = lines[-1]
+    if verdict.startswith("PASS: "):
+        return outcome(int(brings.sum()), True, f"{count} transfers under stalls, seed {seed}")
+    if (wrong := _WRONG.fullmatch(verdict)) is None:
+        taken = re.search(r"hangs after (\d+)", verdict)
+        return outcome(int(taken[1]) if taken else 0, False, verdict.removeprefix("FAIL: "))
+    transfer, row = int(wrong[1]), int(np.count_nonzero(brings[: int(wrong[1])]))
+    if not re.fullmatch("[0-9a-f]+", wrong[3]):
+        return outcome(row, False, f"result {row} has unknown bits: {wrong[3]}")
+    told = ports.input.describe(ports.input.unpack(int(wrong[2], 16)))
+    got, want = (ports.output.describe(ports.output.unpack(int(wrong[n], 16))) for n in (3, 4))
+    return outcome(row + 1, False, f"transfer {transfer}: {told}: got {got}, want {want}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lnsmadam.golden.config import Format
 from lnsmadam.golden.floats import FloatFormat
@@ -13,6 +14,8 @@ from lnsmadam.golden.format import FixedFormat, LNSFormat, Words, word_dtype
 Columns = Mapping[str, Words]
 #: Field arrays of operands and the index of the first of them since reset → field arrays of results.
 #: Successive calls have consecutive transfers, so a unit with state (a random generator) can be modelled.
+#: Where the manifest's output has ``when``, the results have one row for each transfer whose field of that name is 1
+#: (as they come out of the hardware), in the order of the transfers; other transfers have none.
 Model = Callable[[dict[str, Words], int], Mapping[str, Any]]
 
 
@@ -52,7 +55,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Port:
-    """One stream."""
+    """One stream.
+
+    Attributes
+    ----------
+    when : str or None
+        Of results: the field of the operands, 1 bit, whose 1 says that a result follows; None if one always does.
+    """
 
     name: str
     valid: str
@@ -60,6 +69,7 @@ class Port:
     payload: str
     width: int
     fields: tuple[Field, ...]
+    when: str | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Port":
@@ -69,11 +79,12 @@ class Port:
         # Beyond 64 bits no NumPy integer holds a word.
         if too_wide := [item.name for item in fields if item.width > 64]:
             raise ValueError(f"Field {too_wide[0]} must have at most 64 bits")
-        return cls(entry["name"], entry["valid"], entry["ready"], entry["payload"], entry["width"], fields)
+        return cls(
+            entry["name"], entry["valid"], entry["ready"], entry["payload"], entry["width"], fields, entry.get("when")
+        )
 
     def columns(self, columns: Mapping[str, Any]) -> dict[str, Words]:
-        """The port's fields as contiguous arrays of the type of their width; raises ``ValueError`` where one
-        is
+        """The port's fields as contiguous arrays of the type of their width; raises ``ValueError`` where one is
         missing, has another length, or holds a word that does not fit."""
         if unknown := set(columns) - {item.name for item in self.fields}:
             raise ValueError(f"{self.name} has no field {sorted(unknown)[0]}")
@@ -134,15 +145,40 @@ class Ports:
     def of(cls, manifest: Mapping[str, Any]) -> "Ports":
         if len(manifest["inputs"]) != 1 or len(manifest["outputs"]) != 1:
             raise ValueError(f"{manifest['unit']} must have one stream of operands and one of results")
+        operands, results = Port.of(manifest["inputs"][0]), Port.of(manifest["outputs"][0])
+        flags = [item.name for item in operands.fields if item.width == 1]
+        if results.when is not None and results.when not in flags:
+            raise ValueError(f"Results follow {results.when!r}, which is no field of 1 bit of {operands.name}")
         return cls(
             manifest["top"],
             manifest["clock"],
             manifest["reset"],
             manifest["latency"],
             manifest["interval"],
-            Port.of(manifest["inputs"][0]),
-            Port.of(manifest["outputs"][0]),
+            operands,
+            results,
         )
+
+    def brings_result(self, operands: Columns) -> npt.NDArray[np.bool_]:
+        """Whether a result follows, for each transfer."""
+        if self.output.when is None:
+            return np.ones(len(next(iter(operands.values()))), dtype=bool)
+        return operands[self.output.when].astype(bool)
+
+    def count_results(self, operands: Columns) -> int:
+        """Results of these transfers."""
+        if self.output.when is None:
+            return len(next(iter(operands.values())))
+        return int(np.count_nonzero(operands[self.output.when]))
+
+    def expected(self, model: Model, operands: dict[str, Words], index: int) -> dict[str, Words]:
+        """What the model wants of transfers from number ``index`` on; raises ``ValueError`` where its fields or
+        their length are not the unit's."""
+        want = self.output.columns(model(operands, index))
+        rows, count = len(next(iter(want.values()))), self.count_results(operands)
+        if rows != count:
+            raise ValueError(f"The model gives {rows} results for transfers that bring {count}")
+        return want
 
 
 @dataclass(frozen=True)
@@ -152,12 +188,15 @@ class Mismatch:
     Attributes
     ----------
     index : int
-        Transfers since reset.
+        Transfers since reset before the one that brought the result.
+    row : int
+        Results before it in the chunk.
     operands, got, want : str
         Words as sign and log.
     """
 
     index: int
+    row: int
     operands: str
     got: str
     want: str
@@ -192,22 +231,24 @@ class Check:
 
 
 def first_mismatch(ports: Ports, operands: Columns, got: Columns, want: Columns, index: int) -> Mismatch | None:
-    """The first transfer whose results differ in any field; ``index`` is that of the first row, and ``got``
-    may
-    end early."""
+    """The first transfer whose results differ in any field; ``index`` is that of the first transfer, and ``got``
+    may end early."""
     wrong = np.zeros(len(next(iter(got.values()))), dtype=bool)
     for name, column in got.items():
         wrong |= column != want[name][: len(column)]
     if not wrong.any():
         return None
     row = int(wrong.argmax())
+    # The transfer that brought the result.
+    transfer = row if ports.output.when is None else int(np.flatnonzero(operands[ports.output.when])[row])
 
-    def at(columns: Columns) -> dict[str, int]:
+    def at(columns: Columns, row: int) -> dict[str, int]:
         return {name: int(column[row]) for name, column in columns.items()}
 
     return Mismatch(
-        index + row,
-        ports.input.describe(at(operands)),
-        ports.output.describe(at(got)),
-        ports.output.describe(at(want)),
+        index + transfer,
+        row,
+        ports.input.describe(at(operands, transfer)),
+        ports.output.describe(at(got, row)),
+        ports.output.describe(at(want, row)),
     )

@@ -20,11 +20,11 @@ from lnsmadam.sim.ports import Check, Columns, Model, Ports
 
 #: Checks of the bench in the order they run, and what each shows.
 CHECKS = {
-    "latency": "a result comes exactly `latency` cycles after its operands when nothing stalls",
+    "latency": "a result comes exactly `latency` cycles after the transfer that brings it when nothing stalls",
     "hold": "valid does not wait for ready; valid and payload hold until ready; what was accepted comes out",
     "stalls": "under seeded random pauses on both sides: results in order, none lost, none extra",
     "reset": "reset in mid-flow drops everything in flight, and the unit starts like new",
-    "throughput": "one result every `interval` cycles when nothing stalls",
+    "throughput": "one transfer every `interval` cycles when nothing stalls",
 }
 #: Transfers that the longest check needs; expected results are computed for as many.
 TRANSFERS = 600
@@ -109,7 +109,7 @@ def run_protocol(
     columns = ports.input.columns(operands)
     if not len(next(iter(columns.values()))):
         raise ValueError("There was nothing to compare: no operands were given")
-    want = ports.output.columns(model(columns, 0))
+    want = ports.expected(model, columns, 0)
     say = progress or (lambda text: None)
     say("building the cocotb bench")
     program = _build(emitted, waves is not None)
@@ -119,6 +119,7 @@ def run_protocol(
         task: dict[str, Any] = {
             "manifest": emitted.manifest,
             "operands": ports.input.pack(columns),
+            "brings": ports.brings_result(columns).tolist(),
             "results": ports.output.pack(want),
             "seed": seed,
             "checks": list(CHECKS),

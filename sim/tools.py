@@ -40,8 +40,11 @@ class Tool:
         """The caller's variables and the tool's own."""
         return {**os.environ, **self.environment}
 
-    def run(self, *arguments: str | Path, cwd: Path | None = None, timeout: float | None = None) -> str:
-        """Runs the program; returns what it printed, raises :class:`ToolFailed` when it fails."""
+    def run(
+        self, *arguments: str | Path, cwd: Path | None = None, timeout: float | None = None, check: bool = True
+    ) -> str:
+        """Runs the program; returns what it printed, raises :class:`ToolFailed` when it fails (or, without ``check``,
+        only when it does not end)."""
         try:
             done = subprocess.run(
                 [self.path, *map(str, arguments)],
@@ -56,7 +59,7 @@ class Tool:
             )
         except subprocess.TimeoutExpired:
             raise ToolFailed(f"{self.name} did not end within {timeout:g} s") from None
-        if done.returncode:
+        if done.returncode and check:
             lines = done.stdout.strip().splitlines() or ["it printed nothing"]
             error = next((line for line in lines if "rror" in line), lines[-1])
             tail = "\n".join(lines[-20:])

@@ -67,8 +67,9 @@ def test_manifest_describes_the_verilog(case, emitted):
     manifest = json.loads(json.dumps(unit.manifest))
     assert manifest == unit.manifest, "JSON types only"
     assert set(manifest) == {
-        "unit", "top", "verilog", "parameters", "clock", "reset", "latency", "interval", "inputs", "outputs",
-        "guarantee"}  # fmt: skip
+        "unit", "top", "verilog", "interface", "parameters", "clock", "reset", "reset_active", "latency", "interval",
+        "inputs", "outputs", "guarantee"}  # fmt: skip
+    assert manifest["interface"] == "stream" and manifest["reset_active"] == ("high" if config.pipeline else None)
     ports = ports_of(unit.verilog, manifest["top"])
     expected = {}
     if config.pipeline:

@@ -11,9 +11,10 @@ import pytest
 from amaranth.hdl import Module, Signal
 
 from lnsmadam.golden.config import Format, UnitConfig
-from lnsmadam.golden.format import LNS8, FixedFormat, LNSFormat
+from lnsmadam.golden.format import FLAG, LNS8, FixedFormat, LNSFormat
 from lnsmadam.golden.multiply import MultiplyConfig, multiply
 from lnsmadam.hw.emit import Emitted, emit
+from lnsmadam.hw.interface import Interface
 from lnsmadam.hw.multiply import Multiply
 from lnsmadam.hw.pipeline import Pipeline, UnitComponent
 from lnsmadam.sim.ports import Model
@@ -214,3 +215,109 @@ def wide() -> Unit:
         }
 
     return Unit(config, emit(Wide(config)), model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumConfig(UnitConfig):
+    """A unit that gives a result only where ``last`` is 1."""
+
+    pipeline: int = 2
+    unit: ClassVar[str] = "sum"
+    result_when: ClassVar[str | None] = "last"
+
+    @property
+    def max_pipeline(self) -> int:
+        return 2
+
+    @property
+    def inputs(self) -> dict[str, Format]:
+        return {"a": FixedFormat(12), "first": FLAG, "last": FLAG}
+
+    @property
+    def outputs(self) -> dict[str, Format]:
+        return {"sum": FixedFormat(16)}
+
+    def parameters(self) -> dict[str, Any]:
+        return {"pipeline": self.pipeline}
+
+    def guarantee(self) -> dict[str, Any]:
+        return {}
+
+
+class Sum(UnitComponent):
+    """Sum of ``a`` since the last transfer with ``first``, modulo 2**16. Written without ``Pipeline``, so that a
+    fault can be planted anywhere.
+
+    Parameters
+    ----------
+    fault : str
+        Of every transfer of number 20 modulo 32, ``loses``: no result, ``extra``: one even without ``last``;
+        ``always``: every transfer gives one.
+    """
+
+    def __init__(self, config: SumConfig, fault: str = "none"):
+        self._fault = fault
+        super().__init__(config)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        fields, out = self.i.payload, self.o
+        advance, held_last, held, total, sent = Signal(), Signal(), Signal(12), Signal(16), Signal(16)
+        held_first, held_valid, last = Signal(), Signal(), Signal()
+        m.d.comb += [advance.eq(~out.valid | out.ready), self.i.ready.eq(advance), out.payload.sum.eq(total)]
+        m.d.comb += last.eq(
+            {
+                "none": fields.last,
+                "loses": fields.last & (sent[:5] != 20),
+                "extra": fields.last | (sent[:5] == 20),
+                "always": 1,
+            }[self._fault]
+        )
+        with m.If(advance):
+            m.d.sync += [
+                held.eq(fields.a),
+                held_first.eq(fields.first),
+                held_last.eq(last),
+                held_valid.eq(self.i.valid),
+                sent.eq(sent + self.i.valid),
+                out.valid.eq(held_valid & held_last),
+            ]
+            with m.If(held_valid):
+                m.d.sync += total.eq(held + total * ~held_first)
+        return m
+
+
+def sum_model(fault: str = "none") -> Unit:
+    config = SumConfig()
+    carried = [0]
+
+    def model(fields: dict[str, Any], index: int) -> dict[str, Any]:
+        total, results = carried[0] if index else 0, []
+        for a, first, last in zip(*(fields[name].tolist() for name in config.inputs), strict=True):
+            total = a + (0 if first else total)
+            if last:
+                results.append(total & 0xFFFF)
+        carried[0] = total
+        return {"sum": np.array(results, np.uint16)}
+
+    return Unit(config, emit(Sum(config, fault)), model)
+
+
+@pytest.fixture(scope="session")
+def summing() -> Callable[..., Unit]:
+    """The unit of few results, with a named fault."""
+    return sum_model
+
+
+@pytest.fixture(scope="session")
+def behind(wide: Unit) -> Callable[[str, Interface], Unit]:
+    """A right unit, by name, behind other ports."""
+
+    def make(name: str, interface: Interface) -> Unit:
+        unit = {"sum": sum_model, "wide": lambda: wide, "multiply": multiplier, "through": lambda: multiplier(0)}[
+            name
+        ]()
+        component = {"sum": Sum, "wide": Wide}.get(name, Multiply)(unit.config)
+        return dataclasses.replace(unit, emitted=emit(component, interface))
+
+    return make
