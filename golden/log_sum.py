@@ -21,11 +21,15 @@ from lnsmadam.golden.format import LNSFormat, Words
 from lnsmadam.golden.reference import gauss_log_reals, round_gauss_log
 from lnsmadam.golden.segments import SEGMENTABLE, Segments, fit_segments, is_segmentable
 
-#: Widest result whose sum is correctly rounded by a table.
-MAX_TABLE_WIDTH = 10
+#: Widest result whose sum is a table by default, whatever its base factor.
+NARROW_WIDTH = 10
 
-#: Largest distance of two logs for which a table's circuit is made: its codes are tried on every distance.
-MAX_TABLE_DISTANCE = 2048
+#: Most distances with an entry for which a table's circuit is made; their number goes with the base factor.
+MAX_TABLE_ENTRIES = 4096
+
+#: Largest distance of two logs for which a table's circuit is made, of a narrow and of a wide result: its codes are
+#: tried on every distance, those of narrow results on every pair of logs.
+MAX_TABLE_DISTANCE = {True: 4096, False: 1 << 20}
 
 Integers = npt.NDArray[np.int64]
 
@@ -85,7 +89,7 @@ class SumConfig(UnitConfig):
         Format of the result, and of the operand that is not a product.
     approximator : Approximator, optional
         By default a table up to 10 bits, and segments beyond where the base factor has them. A table is correctly
-        rounded at any width, but the golden model's alone beyond 10 bits: see :meth:`require_hardware`.
+        rounded at any width; one of too many entries is the golden model's alone: see :meth:`require_hardware`.
     memory : Memory
         Logic alone, or block RAM for the approximator's constants.
     pipeline : int, optional
@@ -101,14 +105,14 @@ class SumConfig(UnitConfig):
         if self.approximator is not None:
             object.__setattr__(self, "approximator", Approximator(self.approximator))
         object.__setattr__(self, "memory", Memory(self.memory))
-        narrow = self.accumulator.width <= MAX_TABLE_WIDTH
+        narrow = self.is_narrow
         if self.approximator is None:
             has_segments = not narrow and is_segmentable(self.accumulator.base_factor)
             default = Approximator.SEGMENTS if has_segments else Approximator.TABLE
             object.__setattr__(self, "approximator", default)
         if self.approximator is Approximator.SEGMENTS and narrow:
             raise ValueError(
-                f"Approximator segments takes results of more than {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}"
+                f"Approximator segments takes results of more than {NARROW_WIDTH} bits, not {self.accumulator.width}"
             )
         if self.approximator is Approximator.SEGMENTS:
             _ = self.segments  # raises for a base factor that has none
@@ -121,17 +125,20 @@ class SumConfig(UnitConfig):
         if self.approximator is not Approximator.TABLE:
             return
         factor = self.accumulator.base_factor
-        if self.accumulator.width > MAX_TABLE_WIDTH:
+        if self.z_max > MAX_TABLE_DISTANCE[self.is_narrow]:
+            raise ValueError(
+                f"Hardware takes tables for logs up to {MAX_TABLE_DISTANCE[self.is_narrow]} steps apart, "
+                f"not {self.z_max}"
+            )
+        entries = len(self.gauss_logs[0]) - 1
+        if entries > MAX_TABLE_ENTRIES:
             reason = "choose segments" if is_segmentable(factor) else f"segments need {SEGMENTABLE}, not {factor:g}"
-            raise ValueError(
-                f"Hardware takes tables for results of up to {MAX_TABLE_WIDTH} bits, not {self.accumulator.width}; "
-                f"{reason}"
-            )
-        if self.z_max > MAX_TABLE_DISTANCE:
-            raise ValueError(
-                f"Hardware takes tables for logs up to {MAX_TABLE_DISTANCE} steps apart, not {self.z_max}: "
-                "the accumulator's base factor is too large a multiple of the operands'"
-            )
+            raise ValueError(f"Hardware takes tables of up to {MAX_TABLE_ENTRIES} entries, not {entries}; {reason}")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the sum is a table by default, whatever its base factor."""
+        return self.accumulator.width <= NARROW_WIDTH
 
     @property
     def min_pipeline(self) -> int:
@@ -143,7 +150,7 @@ class SumConfig(UnitConfig):
     def max_pipeline(self) -> int:
         if self.approximator is Approximator.SEGMENTS:
             return segments.max_pipeline(self.memory.value)
-        return 6 if self.memory is Memory.BLOCK else 7
+        return 6 if is_addressed_by_difference(self) else 7
 
     @property
     def x_range(self) -> tuple[int, int]:
@@ -176,6 +183,12 @@ class SumConfig(UnitConfig):
             "max_error_ulp": math.ceil(error * 1e6) / 1e6,
             "checked": f"all z, addition 0…{self.z_max}, subtraction 1…{self.z_max}",
         }
+
+
+def is_addressed_by_difference(config: SumConfig) -> bool:
+    """Whether the difference itself addresses a table in block RAM, which saves the step to the distance |d| at the
+    price of four times the entries: the way of narrow results."""
+    return config.memory is Memory.BLOCK and config.is_narrow
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,11 +1,11 @@
 """The sum of two numbers given by their logs, for results narrow enough for a table.
 
-Seven boundaries (six with block RAM), named for what stands behind them::
+Seven boundaries (six where d itself addresses a block RAM), named for what stands behind them::
 
     1 operands    logs x and y, their signs; a zero is a log so small that it cannot matter
     2 difference  d = y - x
-    3 distance    |d|, and the larger log          (block RAM: its read port, addressed by d itself)
-    4 magnitude   the table's |f(|d|)|             (logic only)
+    3 distance    |d|, and the larger log          (addressed by d: the block RAM's read port)
+    4 magnitude   the table's |f(|d|)|             (addressed by d: no such boundary)
     5 total       larger log ± magnitude
     6 saturated   a log above the largest is the largest
     7 flushed     a log below the smallest, and exact cancellation, is +0
@@ -20,7 +20,7 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.memory import Memory as BlockMemory
 
-from lnsmadam.golden.log_sum import Memory, SumConfig
+from lnsmadam.golden.log_sum import Memory, SumConfig, is_addressed_by_difference
 from lnsmadam.hw.lns import signed_bits
 from lnsmadam.hw.lut_network import Table, look_up
 from lnsmadam.hw.pipeline import Pipeline, out_of_range, word
@@ -38,7 +38,7 @@ class SumCodes:
         Logs that stand for zero. They meet every other log so far away, or so far below the result's range,
         that the datapath needs no further word about zeros.
     index_bits : int
-        Bits of the distance |d| (of d, with block RAM) that address the table; its entries beyond are 0.
+        Bits of the distance |d| (of d, in a small block RAM) that address the table; its entries beyond are 0.
     total_bits : int
         Bits of the sum before the range rule.
     kill : int
@@ -62,7 +62,7 @@ class _Trial:
     def total(self, x: np.ndarray, y: np.ndarray, subtract: bool) -> np.ndarray:
         """Sum of the logs x and y before the range rule."""
         d = y - x
-        if self._config.memory is Memory.BLOCK:
+        if is_addressed_by_difference(self._config):
             span = 1 << self._index_bits
             d = (d + span // 2) % span - span // 2
         steps = self._config.gauss_logs[int(subtract)]
@@ -80,7 +80,10 @@ class _Trial:
 
 @functools.lru_cache(maxsize=64)
 def sum_codes(config: SumConfig) -> SumCodes:
-    """The narrowest codes that are right for every pair of logs, found by trying all of them."""
+    """The narrowest codes that are right for every pair of logs, found by trying all of them.
+
+    Of wide results, where trying takes long, zeros have the lowest codes.
+    """
     fmt = config.accumulator
     low, high = config.x_range
     x, y = np.arange(low, high + 1), np.arange(fmt.code_min, fmt.code_max + 1)
@@ -91,13 +94,13 @@ def sum_codes(config: SumConfig) -> SumCodes:
     log_bits = max(signed_bits(low), signed_bits(high), fmt.log_width)
     for index_bits in _index_bits(config):
         trial = _Trial(config, index_bits, kill)
-        if config.memory is Memory.BLOCK and not _is_clear(config, trial):
+        if is_addressed_by_difference(config) and not _is_clear(config, trial):
             continue
         for bits in range(log_bits, log_bits + 5):
             floor = -(1 << (bits - 1))
             found: list[SumCodes] = []
             # Two zeros must not cancel: their codes differ.
-            for zero_y in range(floor + 1, fmt.code_min):
+            for zero_y in range(floor + 1, fmt.code_min) if config.is_narrow else (floor + 1,):
                 marks = np.array([floor]), np.array([zero_y])
                 if all(
                     trial.agrees(x, marks[1], x, subtract)
@@ -118,6 +121,10 @@ def _index_bits(config: SumConfig) -> range:
     """Bits of the table's address to try: what its entries need, and more where the address wraps."""
     bits = (len(config.gauss_logs[0]) - 2).bit_length()
     if config.memory is Memory.LOGIC:
+        return range(bits, bits + 1)
+    if not is_addressed_by_difference(config):
+        # The last address stands for every distance beyond: its entry is 0.
+        bits = (len(config.gauss_logs[0]) - 1).bit_length()
         return range(bits, bits + 1)
     return range(bits + 2, max(bits, config.z_max.bit_length()) + 4)
 
@@ -154,14 +161,18 @@ _IN_LOGIC = {
     3: (1, 4, 7),
     2: (3, 7),
 }
-#: The same with block RAM, whose read port stands at boundary 3.
-_IN_BLOCK = {6: (1, 2, 3, 4, 5, 6), 5: (1, 2, 3, 4, 6), 4: (1, 3, 4, 6), 3: (1, 3, 6), 2: (3, 6), 1: (3,)}
+#: The same where d addresses a block RAM, whose read port stands at boundary 3.
+_BY_DIFFERENCE = {6: (1, 2, 3, 4, 5, 6), 5: (1, 2, 3, 4, 6), 4: (1, 3, 4, 6), 3: (1, 3, 6), 2: (3, 6), 1: (3,)}
+#: The same where |d| does, at boundary 4.
+_BY_DISTANCE = {**_IN_LOGIC, 2: (4, 7), 1: (4,)}
 
 
 def registered_boundaries(config: SumConfig) -> frozenset[int]:
     """Which boundaries of :func:`log_sum` hold a register."""
+    if is_addressed_by_difference(config):
+        return frozenset(_BY_DIFFERENCE[config.pipeline])
     if config.memory is Memory.BLOCK:
-        return frozenset(_IN_BLOCK[config.pipeline])
+        return frozenset(_BY_DISTANCE[config.pipeline])
     return frozenset(_IN_LOGIC.get(config.pipeline, (7,) * config.pipeline))
 
 
@@ -196,8 +207,20 @@ def log_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, y: Ope
     x_larger = d[-1]
     larger = Mux(x_larger, ~not_x, y_log)
     sign = x_sign ^ (subtract & ~x_larger)
-    if config.memory is Memory.BLOCK:
+    if is_addressed_by_difference(config):
         magnitude = _block_table(m, pipeline, config, Cat(d[: codes.index_bits], subtract))
+        larger = pipeline.register(larger, name="larger")
+        sign = pipeline.register(sign, name="sign")
+        subtract = pipeline.register(subtract, name="subtract")
+    elif config.memory is Memory.BLOCK:
+        pipeline.boundary()
+        index, far = _distance(m, d, codes.index_bits)
+        index = pipeline.register(index, name="distance", force=[(far, (1 << codes.index_bits) - 1)])
+        larger = pipeline.register(larger, name="larger")
+        sign = pipeline.register(sign, name="sign")
+        subtract = pipeline.register(subtract, name="subtract")
+
+        magnitude = _block_table(m, pipeline, config, Cat(index, subtract))
         larger = pipeline.register(larger, name="larger")
         sign = pipeline.register(sign, name="sign")
         subtract = pipeline.register(subtract, name="subtract")
@@ -264,13 +287,13 @@ def _distance(m: Module, d, index_bits: int):
 def sum_table(config: SumConfig) -> Table:
     """The table that the datapath reads: the addend's low bits, below one bit that is 0 at exact cancellation.
 
-    The address is ``subtract`` above |d|, or above d with block RAM. The addend of a subtraction is negative: its
+    The address is ``subtract`` above |d|, or above d in a small block RAM. The addend of a subtraction is negative: its
     entries are inverted.
     """
     codes = sum_codes(config)
     span = 1 << codes.index_bits
     d = np.arange(span)
-    if config.memory is Memory.BLOCK:
+    if is_addressed_by_difference(config):
         d = (d + span // 2) % span - span // 2
     bits = magnitude_bits(config)
     entries: list[int] = []
