@@ -16,8 +16,10 @@ import click
 import numpy as np
 
 from lnsmadam.cli import progress_bar
+from lnsmadam.fpga.energy import measure_energy
 from lnsmadam.fpga.synth import measure
-from lnsmadam.golden.format import LNS8, LNS16
+from lnsmadam.golden.dot import DotConfig, dot
+from lnsmadam.golden.format import LNS8, LNS16, FixedFormat
 from lnsmadam.golden.log_sum import Memory
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
 from lnsmadam.hw.emit import write_atomically
@@ -36,25 +38,30 @@ class Cost:
     options: dict[str, Any]
     target: str
     most: dict[str, int]
-    mhz: int
+    mhz: int | None = None
+    #: Limits are per lane of so many.
+    lanes: int = 1
 
     def run(self, progress: Callable[[int, int, str], None]) -> dict[str, Any]:
         """Measured figures, and whether every limit is met."""
         unit = UNITS[self.unit]
         figures = measure(unit.emit(unit.configure(self.options)), self.target, progress=progress)
-        met = all(figures[key] <= limit for key, limit in self.most.items())
-        return {**figures, "met": met and figures["fmax_mhz"]["median"] >= self.mhz}
+        met = all(figures[key] <= limit * self.lanes for key, limit in self.most.items())
+        return {**figures, "met": met and (self.mhz is None or figures["fmax_mhz"]["median"] >= self.mhz)}
 
     def row(self, figures: dict[str, Any]) -> tuple[str, ...]:
         """Cells of the README's table."""
         names = {"lut4": "LUT4", "ff": "FF", "bram": "block RAM"}
-        limits = ", ".join(f"≤ {limit} {names[key]}" for key, limit in self.most.items())
+        limits = [f"≤ {limit} {names[key]}" + " per lane" * (self.lanes > 1) for key, limit in self.most.items()]
+        limits += [f"≥ {self.mhz} MHz"] if self.mhz else []
+        each = f" ({figures['lut4'] / self.lanes:.0f} per lane)" if self.lanes > 1 else ""
         block = f" + {figures['bram']} block RAM" if figures["bram"] else ""
         clock = figures["fmax_mhz"]
         return (
             self.title,
-            f"{limits}, ≥ {self.mhz} MHz",
-            f"**{figures['lut4']} LUT4{block}**, {figures['ff']} FF, {figures['carry']} carry; {figures['lc']} cells",
+            ", ".join(limits),
+            f"**{figures['lut4']} LUT4{each}{block}**, {figures['ff']} FF, {figures['carry']} carry; "
+            f"{figures['lc']} cells",
             f"**{clock['median']:.0f}** ({clock['min']:.0f}–{clock['max']:.0f}), latency {figures['latency']}",
             "met" if figures["met"] else "not met",
             f"`{self.command}`",
@@ -117,6 +124,60 @@ COSTS = (
         {"lut4": 400, "bram": 0},
         140,
     ),
+    Cost(
+        "one LNS8 lane of dot into 24 bits, iCE40 HX8K",
+        "lnsmadam synth dot --accumulator 24:8 --target hx8k",
+        "dot",
+        {"accumulator": FixedFormat(24, 8, signed=True)},
+        "hx8k",
+        {"lut4": 115, "bram": 0},
+        165,
+    ),
+    Cost(
+        "the same, antilog in block RAM",
+        "lnsmadam synth dot --accumulator 24:8 --memory block --target hx8k",
+        "dot",
+        {"accumulator": FixedFormat(24, 8, signed=True), **_BLOCK},
+        "hx8k",
+        {"lut4": 80, "bram": 1},
+    ),
+    *(
+        Cost(
+            f"16-lane LNS8 dot, {part}",
+            f"lnsmadam synth dot --lanes 16 --accumulator 24:8 --target {target}",
+            "dot",
+            {"lanes": 16, "accumulator": FixedFormat(24, 8, signed=True)},
+            target,
+            {"lut4": 125},
+            lanes=16,
+        )
+        for part, target in (("iCE40 HX8K", "hx8k"), ("ECP5", "ecp5-85k"))
+    ),
+    Cost(
+        "bfloat16 → LNS16, iCE40 HX8K",
+        "lnsmadam synth float_to_lns --target hx8k",
+        "float_to_lns",
+        {},
+        "hx8k",
+        {"lut4": 200},
+    ),
+    Cost(
+        "bfloat16 multiply-add, pipelined, iCE40 HX8K",
+        "lnsmadam synth bf16_multiply_add --target hx8k",
+        "bf16_multiply_add",
+        {},
+        "hx8k",
+        {},
+        80,
+    ),
+    Cost(
+        "the same, unpipelined (best public one: 770)",
+        "lnsmadam synth bf16_multiply_add --pipeline 0 --target hx8k",
+        "bf16_multiply_add",
+        {"pipeline": 0},
+        "hx8k",
+        {"lut4": 847},
+    ),
 )
 
 
@@ -148,6 +209,73 @@ def xlns_rate() -> float | None:
     values = LNS8.decode(np.random.default_rng(0).integers(0, 64, (3, 1 << 16)))
     a, b, c = (xlns.xlnsnp(list(row)) for row in values)
     return _best_rate(lambda: len((c + a * b).nd))
+
+
+def dot_rate() -> float:
+    """LNS8 products per second of the golden dot product, vectors of 256, on one core."""
+    config = DotConfig()
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 1 << 14, 256), dtype=np.uint8)
+    dot(config, a[:1], b[:1])
+
+    def run() -> int:
+        dot(config, a, b)
+        return int(a.size)
+
+    return _best_rate(run)
+
+
+def xlns_dot_rate() -> float | None:
+    """The same with xlns's NumPy arrays: products, then their ``sum``, which is logarithmic."""
+    try:
+        import xlns
+    except ImportError:
+        return None
+    xlns.xlnssetF(3)
+    values = LNS8.decode(np.random.default_rng(0).integers(0, 64, (2, 1 << 14)))
+    a, b = (xlns.xlnsnp(list(row)) for row in values)
+
+    def run() -> int:
+        (a * b).sum()
+        return int(values.shape[1])
+
+    return _best_rate(run)
+
+
+def ratios(figures: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Rows that compare two units: title, target, measured, verdict, command.
+
+    Parameters
+    ----------
+    figures : dict
+        The costs of :func:`unit_table`, by "unit, target".
+    """
+    adam, madam = (figures[f"{name}_update, hx8k"]["lut4"] for name in ("adam", "madam"))
+    yield (
+        "Madam update against Adam update, LUT4 on iCE40, no DSP",
+        "≤ 1/15",
+        f"**1/{adam / madam:.1f}** ({madam} against {adam})",
+        "met" if madam * 15 <= adam else "not met",
+        "`lnsmadam synth adam_update --target hx8k`",
+    )
+    energies = [
+        [energy(name, options)["switched_load"] for name in ("multiply_add", "bf16_multiply_add")]
+        for options in ({"pipeline": 0}, {})
+    ]
+    combinational, pipelined = (bf16 / lns8 for lns8, bf16 in energies)
+    yield (
+        "energy proxy, LNS8 multiply-add against bfloat16's",
+        "≤ 1/5",
+        f"**1/{combinational:.1f}** without registers, 1/{pipelined:.1f} with the default pipelines",
+        "met" if min(combinational, pipelined) >= 5 else "met without registers" if combinational >= 5 else "not met",
+        "`lnsmadam energy multiply_add --pipeline 0`",
+    )
+
+
+def energy(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The energy proxy of a unit."""
+    unit = UNITS[name]
+    config = unit.configure(options)
+    return measure_energy(unit.emit(config), lambda: unit.model(config), config)
 
 
 def simulation_rates() -> Iterator[tuple[str, str, float, float, str]]:
@@ -198,11 +326,27 @@ def main(directory: Path, readme: Path | None) -> None:
             "`make bench`",
         )
     )
+    dots, peer = dot_rate(), xlns_dot_rate()
+    beside = f"{peer / 1e6:.2f} million/s with xlns" if peer else "xlns is not installed"
+    speeds.append(
+        (
+            "golden dot product, LNS8, one core",
+            "≥ 80 million products/s",
+            f"**{dots / 1e6:.0f} million/s** ({beside})",
+            "met" if dots >= 80e6 else "not met",
+            "`make bench`",
+        )
+    )
     for title, target, rate, limit, command in simulation_rates():
         verdict = "met" if rate >= limit else "not met"
         speeds.append((title, target, f"**{rate / 1e6:.1f} million/s**", verdict, f"`{command}`"))
+    comparisons = list(ratios(results["units"]))
+    results["comparisons"] = [list(row) for row in comparisons]
     results["speeds"] = [list(row) for row in speeds]
-    text = f"{targets}\n{_markdown(('speed', 'target', 'measured', '', 'command'), speeds)}"
+    headings = ("target", "measured", "", "command")
+    text = "\n".join(
+        [targets, _markdown(("comparison", *headings), comparisons), _markdown(("speed", *headings), speeds)]
+    )
     write_atomically(directory / "bench.json", json.dumps(results, indent=2) + "\n")
     write_atomically(directory / "bench.md", f"{units}\n{text}")
     click.echo(f"{units}\n{text}")

@@ -21,13 +21,16 @@ from rich.table import Table
 from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
+from lnsmadam.fpga.energy import PROXY, GatesDiffer, Operands, measure_energy
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
 from lnsmadam.golden.config import UnitConfig
-from lnsmadam.hw.emit import write_atomically
+from lnsmadam.hw.emit import emit, write_atomically
+from lnsmadam.hw.interface import Interface
 from lnsmadam.hw.toolchain import ToolError
 from lnsmadam.options import unit_options
 from lnsmadam.sim.simulate import simulate as run_simulation
+from lnsmadam.sim.vectors import DEFAULT_VECTORS, MAX_VECTORS, write_vectors
 from lnsmadam.units import UNITS, Unit, unit_named
 
 
@@ -90,12 +93,22 @@ def list_units() -> None:
     console().print(table)
 
 
+_interface_option = click.option(
+    "--interface",
+    type=click.Choice([kind.value for kind in Interface]),
+    default=Interface.STREAM.value,
+    show_default=True,
+    help="Ports: two streams, AXI4-Stream, or one port a field.",
+)
+
+
 def _generate(unit: Unit) -> click.Command:
     @click.command(unit.name, help=f"Writes {unit.name}.v and {unit.name}.json: {unit.computes}.")
     @unit_options(unit)
     @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
-    def command(config: UnitConfig, output: Path) -> None:
-        for path in unit.emit(config).write(output):
+    @_interface_option
+    def command(config: UnitConfig, output: Path, interface: str) -> None:
+        for path in emit(unit.build(config), Interface(interface)).write(output):
             click.echo(path)
 
     return command
@@ -129,6 +142,21 @@ def _simulate(unit: Unit) -> click.Command:
         if waves:
             click.echo("\n".join(str(path) for path in sorted(waves.iterdir())))
         return 0 if all(check.passed or check.skipped for check in checks) else 1
+
+    return command
+
+
+def _vectors(unit: Unit) -> click.Command:
+    @click.command(unit.name, help=f"Writes {unit.name}.v with vectors and a Verilog bench that needs no Python.")
+    @unit_options(unit)
+    @click.option("-n", "--count", type=click.IntRange(1, MAX_VECTORS), default=DEFAULT_VECTORS, show_default=True)
+    @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
+    @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+    @_interface_option
+    def command(config: UnitConfig, count: int, seed: int, output: Path, interface: str) -> None:
+        emitted, model = emit(unit.build(config), Interface(interface)), unit.model(config)
+        for path in write_vectors(emitted, model, config, output, count=count, seed=seed, directed=unit.directed):
+            click.echo(path)
 
     return command
 
@@ -198,10 +226,63 @@ def cost_table(title: str, results: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def _energy(unit: Unit) -> click.Command:
+    @click.command(unit.name, help=f"Counts the toggles of {unit.name}'s gates per operation. {PROXY}")
+    @unit_options(unit)
+    @click.option("--count", type=click.IntRange(1), default=1 << 16, show_default=True, help="Operations counted.")
+    @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the operands.")
+    @click.option(
+        "--operands",
+        type=click.Choice([kind.value for kind in Operands]),
+        default=Operands.REAL.value,
+        show_default=True,
+        help="The same real numbers for every format, or every word equally often.",
+    )
+    @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="File for the figures.")
+    def command(config: UnitConfig, count: int, seed: int, operands: str, json_path: Path | None) -> int:
+        try:
+            result = measure_energy(
+                unit.emit(config),
+                lambda: unit.model(config),
+                config,
+                operands=Operands(operands),
+                count=count,
+                seed=seed,
+            )
+        except GatesDiffer as error:
+            click.echo(f"lnsmadam: {error}", err=True)
+            return 1
+        console().print(energy_table(unit.name, [result]))
+        click.echo(PROXY)
+        if json_path:
+            write_atomically(json_path, json.dumps(result, indent=2) + "\n")
+        return 0
+
+    return command
+
+
+def energy_table(title: str, results: Sequence[dict[str, Any]]) -> Table:
+    """What ``energy`` prints, a row a configuration."""
+    table = Table(title=f"{title}: gates, and toggles per operation", title_justify="left")
+    headings = ("pipeline", "transistors", "gates", "FF", "toggles", "switched load")
+    for heading in (*headings, "toggles, glitches too", "load, glitches too", "clock load", "operations"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        load = ("toggles", "switched_load", "toggles_with_glitches", "switched_load_with_glitches")
+        table.add_row(
+            *(f"{result[key]:,}" for key in ("latency", "transistors", "gates", "ff")),
+            *(f"{result[key]:,.0f}" for key in load),
+            *(f"{result[key]:,}" for key in ("clock_load", "operations")),
+        )
+    return table
+
+
 GROUPS = (
     ("generate", "Writes a unit's Verilog and manifest.", _generate),
     ("simulate", "Runs a unit's Verilog against the golden model.", _simulate),
+    ("vectors", "Writes a unit's Verilog, test vectors and a plain Verilog bench.", _vectors),
     ("synth", "Measures a unit's cells and clock on an FPGA.", _synth),
+    ("energy", "Counts the toggles of a unit's gates: an energy proxy.", _energy),
 )
 for _name, _help, _make in GROUPS:
     cli.add_command(UnitGroup(_name, _help, _make))

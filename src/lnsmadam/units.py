@@ -11,27 +11,52 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnsmadam.golden.adam_update import AdamUpdateConfig, adam_update
+from lnsmadam.golden.adam_update import directed as directed_adam_update
 from lnsmadam.golden.add import AddConfig, add
 from lnsmadam.golden.add import directed as directed_add
+from lnsmadam.golden.antilog import Antilog
+from lnsmadam.golden.bf16_multiply_add import Bf16MultiplyAddConfig, bf16_multiply_add
+from lnsmadam.golden.bf16_multiply_add import directed as directed_bf16_multiply_add
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.divide import DivideConfig, divide
+from lnsmadam.golden.dot import DotConfig, dot
+from lnsmadam.golden.dot import directed as directed_dot
+from lnsmadam.golden.dot import model as dot_model
+from lnsmadam.golden.float_to_lns import FloatToLNSConfig, float_to_lns
+from lnsmadam.golden.float_to_lns import directed as directed_float_to_lns
+from lnsmadam.golden.floats import FloatFormat
 from lnsmadam.golden.format import FixedFormat, LNSFormat
+from lnsmadam.golden.linear_to_log import LinearToLogConfig, linear_to_log
+from lnsmadam.golden.linear_to_log import directed as directed_linear_to_log
+from lnsmadam.golden.lns_to_float import LNSToFloatConfig, lns_to_float
 from lnsmadam.golden.log_sum import Approximator, Memory
+from lnsmadam.golden.log_to_linear import LogToLinearConfig, log_to_linear
 from lnsmadam.golden.madam_update import MadamUpdateConfig, Rounding, Variant, madam_update
 from lnsmadam.golden.madam_update import directed as directed_madam_update
 from lnsmadam.golden.madam_update import model as madam_update_model
 from lnsmadam.golden.multiply import MultiplyConfig, multiply
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
 from lnsmadam.golden.multiply_add import directed as directed_multiply_add
+from lnsmadam.golden.sgd_update import SgdUpdateConfig, sgd_update
+from lnsmadam.golden.sgd_update import directed as directed_sgd_update
 from lnsmadam.golden.sqrt import SqrtConfig, sqrt
 from lnsmadam.golden.square import SquareConfig, square
+from lnsmadam.hw.adam_update import AdamUpdate
 from lnsmadam.hw.add import Add
+from lnsmadam.hw.bf16_multiply_add import Bf16MultiplyAdd
 from lnsmadam.hw.divide import Divide
+from lnsmadam.hw.dot import Dot
 from lnsmadam.hw.emit import Emitted, emit
+from lnsmadam.hw.float_to_lns import FloatToLNS
+from lnsmadam.hw.linear_to_log import LinearToLog
+from lnsmadam.hw.lns_to_float import LNSToFloat
+from lnsmadam.hw.log_to_linear import LogToLinear
 from lnsmadam.hw.madam_update import MadamUpdate
 from lnsmadam.hw.multiply import Multiply
 from lnsmadam.hw.multiply_add import MultiplyAdd
 from lnsmadam.hw.pipeline import UnitComponent
+from lnsmadam.hw.sgd_update import SgdUpdate
 from lnsmadam.hw.sqrt import Sqrt
 from lnsmadam.hw.square import Square
 
@@ -118,8 +143,13 @@ class Unit:
         return run
 
 
+_FUSED_OPTIONS = (
+    Option("float_format", FloatFormat, "Format of the operands and of the result: bfloat16 or another."),
+    Option("hard_multiplier", bool, "Leave the product to a DSP block."),
+)
+
 _SUM_OPTIONS = (
-    Option("approximator", Approximator, "Gaussian logs from a table (results up to 10 bits) or from segments."),
+    Option("approximator", Approximator, "Gaussian logs from a table (up to 4096 entries) or from segments."),
     Option("memory", Memory, "Where the approximator's constants are."),
 )
 
@@ -180,6 +210,69 @@ UNITS = {
             Sqrt,
         ),
         Unit(
+            "dot",
+            "Σ aᵢ · bᵢ",
+            "antilog error and one least bit per product; the sum exact, saturates, overflow flagged",
+            DotConfig,
+            "operand",
+            dot,
+            Dot,
+            (
+                Option("lanes", int, "Products per cycle, 1 to 64."),
+                Option("accumulator", FixedFormat, "Accumulator, as WIDTH:FRACTION_BITS."),
+                Option("length", int, "Products that the accumulator holds the sum of, where its width is derived."),
+                Option("result", FixedFormat, "Result, if narrower than the accumulator, as WIDTH:FRACTION_BITS."),
+                Option("antilog", Antilog, "Mantissas from a table, or from chords."),
+                Option("mantissa_bits", int, "Bits of a mantissa below the point."),
+                Option("chord_bits", int, "Bits of the remainder that address the table of chords."),
+                Option("memory", Memory, "Where the table of mantissas is."),
+            ),
+            state_model=dot_model,
+            directed=directed_dot,
+        ),
+        Unit(
+            "linear_to_log",
+            "a, from fixed point to LNS",
+            "nearest up to 10 bits, faithful (below 1 ulp of the log) beyond; 0 is +0",
+            LinearToLogConfig,
+            "format",
+            linear_to_log,
+            LinearToLog,
+            (Option("linear_format", FixedFormat, "Format of a, as WIDTH:FRACTION_BITS."),),
+            directed=directed_linear_to_log,
+        ),
+        Unit(
+            "log_to_linear",
+            "a, from LNS to fixed point",
+            "nearest up to 10 bits, faithful beyond; saturates, flagged",
+            LogToLinearConfig,
+            "format",
+            log_to_linear,
+            LogToLinear,
+            (Option("linear_format", FixedFormat, "Format of the result, as WIDTH:FRACTION_BITS."),),
+        ),
+        Unit(
+            "float_to_lns",
+            "a, from floating point to LNS",
+            "nearest up to 10 bits, and from bfloat16; else faithful; NaN is +0, infinities saturate, both flagged",
+            FloatToLNSConfig,
+            "format",
+            float_to_lns,
+            FloatToLNS,
+            (Option("float_format", FloatFormat, "Format of a."),),
+            directed=directed_float_to_lns,
+        ),
+        Unit(
+            "lns_to_float",
+            "a, from LNS to floating point",
+            "nearest even up to 10 bits, faithful beyond; subnormal results; too large is the largest finite, flagged",
+            LNSToFloatConfig,
+            "format",
+            lns_to_float,
+            LNSToFloat,
+            (Option("float_format", FloatFormat, "Format of the result."),),
+        ),
+        Unit(
             "madam_update",
             "Madam's update of a weight and of its gradient's RMS",
             "step within 1 unit before rounding; a weight never changes sign, never becomes zero",
@@ -201,6 +294,45 @@ UNITS = {
             ),
             state_model=madam_update_model,
             directed=directed_madam_update,
+        ),
+        Unit(
+            "adam_update",
+            "Adam's update of a bfloat16 weight and of both moments: a baseline",
+            "step within 0.6 % before rounding; moments within 1.25 ulp of the larger term",
+            AdamUpdateConfig,
+            None,
+            adam_update,
+            AdamUpdate,
+            (
+                Option("m_format", FloatFormat, "Format of the mean gradient."),
+                Option("v_format", FloatFormat, "Format of the mean squared gradient."),
+                Option("beta1_shift", int, "beta1 = 1 - 2**-BETA1_SHIFT."),
+                Option("beta2_shift", int, "beta2 = 1 - 2**-BETA2_SHIFT."),
+                Option("ratio_bits", int, "Bits of the root and of the quotient."),
+            ),
+            directed=directed_adam_update,
+        ),
+        Unit(
+            "bf16_multiply_add",
+            "c + a · b of bfloat16, a baseline",
+            "IEEE 754: one rounding, nearest even, subnormals; one NaN",
+            Bf16MultiplyAddConfig,
+            None,
+            bf16_multiply_add,
+            Bf16MultiplyAdd,
+            _FUSED_OPTIONS,
+            directed=directed_bf16_multiply_add,
+        ),
+        Unit(
+            "sgd_update",
+            "weight - lr · grad of bfloat16, a baseline",
+            "IEEE 754: one rounding, nearest even, subnormals; one NaN",
+            SgdUpdateConfig,
+            None,
+            sgd_update,
+            SgdUpdate,
+            _FUSED_OPTIONS,
+            directed=directed_sgd_update,
         ),
     )
 }

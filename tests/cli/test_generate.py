@@ -43,6 +43,33 @@ def test_every_unit(name, tmp_path, capsys):
     assert manifest == unit.emit(unit.configure({})).manifest and files(tmp_path) == [f"{name}.json", f"{name}.v"]
 
 
+@pytest.mark.parametrize("interface, ports", [
+    ("stream", ["clk", "i__payload", "o__valid"]),
+    ("axis", ["aclk", "aresetn", "s_axis_tdata", "s_axis_tlast", "m_axis_tready"]),
+    ("flat", ["clk", "rst", "a", "b", "in_valid", "result", "invalid", "out_ready"]),
+])  # fmt: skip
+def test_interfaces(interface, ports, tmp_path, capsys):
+    assert main(["generate", "divide", "--interface", interface, "-o", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "divide.json").read_text())["interface"] == interface
+    verilog = (tmp_path / "divide.v").read_text()
+    header = verilog[verilog.index("module divide(") :].partition("(")[2].partition(")")[0]
+    assert set(ports) <= {port.strip() for port in header.split(",")}
+
+
+def test_stream_is_the_default(tmp_path, capsys):
+    assert main(["generate", "divide", "-o", str(tmp_path / "a")]) == 0
+    assert main(["generate", "divide", "--interface", "stream", "-o", str(tmp_path / "b")]) == 0
+    for name in ("divide.v", "divide.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_unknown_interface_is_one_line(typed, tmp_path):
+    done = typed("generate divide --interface wishbone", tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and files(tmp_path) == []
+    assert done.stderr.count("\n") == 1 and "--interface" in done.stderr and "wishbone" in done.stderr
+    assert all(name in done.stderr for name in ("stream", "axis", "flat"))
+
+
 @pytest.mark.parametrize("line, expected", [
     ("multiply --format 7:3.7", {"width": 7, "base_factor": 3.7, "pipeline": 2}),
     ("multiply --width 10 --base-factor 32", {"width": 10, "base_factor": 32}),
