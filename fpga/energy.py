@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from lnsmadam.fpga import tools
 from lnsmadam.fpga.gates import FLIP_FLOP, Bits, Netlist, black_boxes, genlib
-from lnsmadam.fpga.synth import Step, _digest, _run
+from lnsmadam.fpga.synth import Step, digest, run_steps
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.floats import FloatFormat
 from lnsmadam.golden.format import LNSFormat, Words, word_dtype
@@ -124,10 +124,10 @@ def map_to_gates(emitted: Emitted, cache: Path | None = None) -> dict[str, Any]:
         arguments=["-q", "-l", "yosys.txt", "gates.ys"],
         files={f"{emitted.name}.v": emitted.verilog, "gates.v": black_boxes(), "gates.genlib": library,
                "gates.ys": script},
-        key=_digest("gates", emitted.verilog, black_boxes(), library, script, tools.version("yosys")),
+        key=digest("gates", emitted.verilog, black_boxes(), library, script, tools.version("yosys")),
         cache=cache_folder("synth") if cache is None else Path(cache).absolute(),
     )  # fmt: skip
-    _run([step], lambda _: None)
+    run_steps([step], lambda _: None)
     text = (step.folder / "netlist.json").read_text(encoding="utf-8")
     module: dict[str, Any] = json.loads(text)["modules"][emitted.name]
     return module

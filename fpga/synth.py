@@ -56,7 +56,7 @@ KINDS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def _digest(*parts: object) -> str:
+def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps([SCHEMA, *parts], sort_keys=True).encode()).hexdigest()[:40]
 
 
@@ -82,7 +82,7 @@ class Step:
         return " ".join([self.tool, *self.arguments])
 
 
-def _run(steps: Sequence[Step], done: Callable[[Step], None]) -> None:
+def run_steps(steps: Sequence[Step], done: Callable[[Step], None]) -> None:
     """Runs those steps that are not in the cache, side by side."""
     for step in steps:
         if step.folder.is_dir():
@@ -303,10 +303,10 @@ def measure(
         tool="yosys",
         arguments=["-q", "-l", "yosys.txt", "synth.ys"],
         files={f"{emitted.name}.v": emitted.verilog, f"{TOP}.v": shell.verilog, "synth.ys": script},
-        key=_digest(emitted.verilog, shell.verilog, script, versions["yosys"]),
+        key=digest(emitted.verilog, shell.verilog, script, versions["yosys"]),
         cache=cache,
     )
-    _run([synthesis], done)
+    run_steps([synthesis], done)
     modules = json.loads((synthesis.folder / "cells.json").read_text(encoding="utf-8"))["modules"]
     cells = modules["\\" + emitted.name]["num_cells_by_type"]
     unit = count(cells, target.family)
@@ -324,11 +324,11 @@ def measure(
                 tool=target.place_and_route,
                 arguments=arguments,
                 files={"netlist.json": synthesis.folder / "netlist.json"},
-                key=_digest(synthesis.key, arguments, versions[target.place_and_route]),
+                key=digest(synthesis.key, arguments, versions[target.place_and_route]),
                 cache=cache,
             )
         )
-    _run(routes, done)
+    run_steps(routes, done)
     reports = [json.loads((step.folder / "report.json").read_text(encoding="utf-8")) for step in routes]
     clocks = [_clock(report) for report in reports]
     median = statistics.median_low(clocks)

@@ -19,10 +19,17 @@ _EXPONENT = signed(11)
 
 def leading_zeros(value) -> Value:
     """Zeros above the highest one; for 0 any number."""
-    count = Const(len(value) - 1)
-    for place in range(len(value)):
-        count = Mux(value[place], Const(len(value) - 1 - place, len(count)), count)
-    return count
+    bits = (len(value) - 1).bit_length()
+
+    def count(part, level):
+        half = len(part) // 2
+        is_low = ~part[half:].any()
+        if level == 1:
+            return is_low
+        return Cat(Mux(is_low, count(part[:half], level - 1), count(part[half:], level - 1)), is_low)
+
+    spare = (1 << bits) - len(value)
+    return count(Cat(Const((1 << spare) - 1, spare), value), bits)
 
 
 def sum_with(a, b, carry) -> Value:
@@ -357,6 +364,10 @@ class AdamUpdate(UnitComponent):
                 live["factor"] = factor[1:]
             else:
                 del live["quotient"]
+                # Of the exponents, a subnormal weight's counted as 1.
+                exponent = live["weight"][7:15]
+                exponent = self._value(exponent | ~exponent.any(), "weight_exponent", 8)
+                live["distance"] = self._value(exponent - live["exponent"], "step_distance", _EXPONENT)
             self._boundary()
             total = self._register(total, "product")
         live["step"] = total
@@ -369,7 +380,7 @@ class AdamUpdate(UnitComponent):
         exponent, step_exponent = weight[7:15], live.pop("exponent")
         is_normal = exponent.any()
         exponent = self._value(exponent | ~is_normal, "weight_exponent", 8)
-        distance = self._value(exponent - step_exponent, "step_distance", _EXPONENT)
+        distance = live.pop("distance")
         has_step = step[-3:].any()
         is_step = self._value(distance[-1] & has_step, "is_step")
         width = config.step_bits + 2

@@ -50,6 +50,9 @@ def _corners(config: UnitConfig, generator: np.random.Generator, limit: int) -> 
     """Corner words of every field, crossed; a sample of ``limit`` where there are more."""
     words = {name: corner_words(fmt) for name, fmt in config.inputs.items()}
     total = math.prod(len(column) for column in words.values())
+    if total >= 1 << 63:
+        # No integer numbers them all: each field is drawn by itself.
+        return {name: column[generator.integers(0, len(column), limit)] for name, column in words.items()}
     chosen = np.arange(total) if total <= limit else generator.integers(0, total, limit)
     columns = {}
     for name, column in words.items():
@@ -154,7 +157,9 @@ def stimulus(
     if count is not None and count < 1:
         raise ValueError(f"Count must be at least 1, not {count}")
     bits = sum(fmt.width for fmt in config.inputs.values())
-    if bits <= EXHAUSTIVE_BITS and (count is None or count >= 1 << bits):
+    # What a unit that sums over transfers gives depends on more than one: there is no list of all arguments.
+    is_stateless = config.result_when is None
+    if is_stateless and bits <= EXHAUSTIVE_BITS and (count is None or count >= 1 << bits):
         return Stimulus(config, seed, 1 << bits, True, f"all 2^{bits} arguments", chunk=chunk)
     kinds = ["corners", "random", *(["directed"] if directed else [])]
     description = f"{', '.join(kinds[:-1])} and {kinds[-1]}, seed {seed}"

@@ -257,16 +257,13 @@ def ratios(figures: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         "met" if madam * 15 <= adam else "not met",
         "`lnsmadam synth adam_update --target hx8k`",
     )
-    energies = [
-        [energy(name, options)["switched_load"] for name in ("multiply_add", "bf16_multiply_add")]
-        for options in ({"pipeline": 0}, {})
-    ]
-    combinational, pipelined = (bf16 / lns8 for lns8, bf16 in energies)
+    lns8, bf16 = (energy(name, {"pipeline": 0}) for name in ("multiply_add", "bf16_multiply_add"))
+    settled, glitching = (bf16[key] / lns8[key] for key in ("switched_load", "switched_load_with_glitches"))
     yield (
-        "energy proxy, LNS8 multiply-add against bfloat16's",
+        "energy proxy, LNS8 multiply-add against bfloat16's, no registers",
         "≤ 1/5",
-        f"**1/{combinational:.1f}** without registers, 1/{pipelined:.1f} with the default pipelines",
-        "met" if min(combinational, pipelined) >= 5 else "met without registers" if combinational >= 5 else "not met",
+        f"**1/{settled:.1f}** without glitches, **1/{glitching:.1f}** with a unit delay per gate",
+        "met" if min(settled, glitching) >= 5 else "met with glitches only" if glitching >= 5 else "not met",
         "`lnsmadam energy multiply_add --pipeline 0`",
     )
 

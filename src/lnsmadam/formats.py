@@ -7,9 +7,10 @@ or one that starts to, is seen.
 import math
 import re
 import sys
+import warnings
 from pathlib import Path
 
-from amaranth.hdl import Fragment
+from amaranth.hdl import Fragment, UnusedElaboratable
 
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.format import PRESETS, LNSFormat
@@ -80,10 +81,13 @@ def cell(unit: Unit, fmt: LNSFormat) -> tuple[str, str | None]:
         config = unit.configure({unit.main_format: fmt})
     except ValueError as error:
         return "no", _reason(error)
-    try:
-        Fragment.get(unit.build(config), None)
-    except ValueError as error:
-        return f"model, {promise(config)}", _reason(error)
+    with warnings.catch_warnings():
+        # A component that refuses its configuration is one that is never used.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        try:
+            Fragment.get(unit.build(config), None)
+        except ValueError as error:
+            return f"model, {promise(config)}", _reason(error)
     return promise(config), None
 
 

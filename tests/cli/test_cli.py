@@ -100,7 +100,13 @@ def test_python_m_is_the_same(typed):
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "-h", "list --help", *(f"{name} --help" for name in ("generate", "simulate", "synth"))]
+    "line",
+    [
+        "--help",
+        "-h",
+        "list --help",
+        *(f"{name} --help" for name in ("generate", "simulate", "vectors", "synth", "energy")),
+    ],
 )
 def test_help(line, capsys):
     assert main(line.split()) == 0
@@ -108,16 +114,17 @@ def test_help(line, capsys):
     assert out.startswith("Usage: lnsmadam") and err == ""
 
 
-@pytest.mark.parametrize("command", ["generate", "simulate", "synth"])
+@pytest.mark.parametrize("command", ["generate", "simulate", "vectors", "synth", "energy"])
 @pytest.mark.parametrize("name", UNITS)
 def test_help_of_every_unit_names_its_options(command, name, capsys):
     assert main([command, name, "--help"]) == 0
     out = capsys.readouterr().out
-    for option in ("format", "width", "base-factor", "pipeline", *(entry.name for entry in UNITS[name].options)):
+    of_format = ("format", "width", "base-factor") if UNITS[name].main_format else ()
+    for option in (*of_format, "pipeline", *(entry.name for entry in UNITS[name].options)):
         assert f"--{option.replace('_', '-')}" in out
 
 
-@pytest.mark.parametrize("command", ["generate", "simulate", "synth"])
+@pytest.mark.parametrize("command", ["generate", "simulate", "vectors", "synth", "energy"])
 def test_help_names_every_unit(command, capsys):
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -191,8 +198,20 @@ def test_registry():
         config = unit.configure({"pipeline": None})
         assert config == unit.configure({}) and config.unit == unit.name
         fields = {field.name for field in dataclasses.fields(config)}
-        assert unit.main_format in fields and {option.name for option in unit.options} <= fields
+        assert {unit.main_format, *(option.name for option in unit.options)} - {None} <= fields
         # Every field can be reached from the command line, but for what madam_update derives from the others.
         reached = {unit.main_format, "pipeline", *(option.name for option in unit.options)}
         derived = {"lr_format", "mantissa_bits", "lfsr"} if name == "madam_update" else set()
         assert fields - derived <= reached, name
+
+
+def test_float_formats():
+    from lnsmadam.golden.floats import BFLOAT16, FLOAT32, FloatFormat
+    from lnsmadam.options import FloatFormatType
+
+    kind = FloatFormatType()
+    for text, fmt in (("bfloat16", BFLOAT16), ("Float32", FLOAT32), ("4:3", FloatFormat(4, 3)), (BFLOAT16, BFLOAT16)):
+        assert kind.convert(text, None, None) == fmt
+    for text in ("", "8", "8:", "float8", "a:b", "9:7", "8:0", "8:7:1"):
+        with pytest.raises(click.BadParameter):
+            kind.convert(text, None, None)

@@ -1,6 +1,7 @@
 """Fixed point to LNS: the emitted Verilog against the golden model, at every pipeline depth."""
 
 import dataclasses
+import sys
 
 import pytest
 
@@ -14,9 +15,8 @@ MANY = 1 << 18
 DEFAULT = FixedFormat(24, 8, signed=True)
 
 CASES = [
-    *((LNS8, DEFAULT, depth) for depth in range(8)),
+    *((LNS8, DEFAULT, depth) for depth in (0, 2, 5, 7)),
     (LNS16, DEFAULT, 8),
-    (LNS16, DEFAULT, 5),
     (LNS16, FixedFormat(16, 8, signed=True), 3),
     (LNS10, FixedFormat(16, 12), 4),
     (LNS12, FixedFormat(40, 8), 2),
@@ -59,7 +59,7 @@ def test_a_threshold_moved_by_one_is_found(threshold, change, monkeypatch):
         core, limits=tuple(limit + change * (index == cell) for index, limit in enumerate(core.limits))
     )
     with monkeypatch.context() as patch:
-        patch.setattr("lnsmadam.golden.linear_to_log.mantissa_log", lambda fmt, bits: moved)
+        patch.setattr(sys.modules["lnsmadam.golden.linear_to_log"], "mantissa_log", lambda fmt, bits: moved)
         emitted = UNIT.emit(config)
     outcome = run(config, emitted)
     assert not outcome.passed and "want result = " in outcome.failure

@@ -1,6 +1,7 @@
 """LNS to floating point: the emitted Verilog against the golden model, at every pipeline depth."""
 
 import dataclasses
+import sys
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_wrong_entry_is_found(field, index, monkeypatch):
     entries[index] -= 4
     wrong = dataclasses.replace(config.core, **{field: tuple(entries)})
     with monkeypatch.context() as patch:
-        patch.setattr("lnsmadam.golden.lns_to_float.mantissa_power", lambda fmt, bits: wrong)
+        patch.setattr(sys.modules["lnsmadam.golden.lns_to_float"], "mantissa_power", lambda fmt, bits: wrong)
         emitted = UNIT.emit(config)
     outcome = run(config, emitted)
     assert not outcome.passed and "want result = " in outcome.failure
