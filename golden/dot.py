@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lnsmadam.golden.antilog import Antilog, antilog_error, mantissas, octave_bits
 from lnsmadam.golden.config import Format, UnitConfig
 from lnsmadam.golden.format import FLAG, LNS8, FixedFormat, LNSFormat, Words, check_words
+from lnsmadam.golden.linear_to_log import MagnitudeLog
 from lnsmadam.golden.log_sum import Memory
 
 MAX_LANES = 64
@@ -41,6 +42,9 @@ class DotConfig(UnitConfig):
         Products that the derived accumulator must hold the sum of.
     result : FixedFormat, optional
         By default the accumulator's; or one with fewer bits above the same point, which saturates.
+    lns_result : LNSFormat, optional
+        The result leaves as an LNS word of this format: the fixed-point result, converted by what ``linear_to_log``
+        does. Its base factor must be a power of two. By default the fixed-point result itself.
     antilog : Antilog, optional
         By default a table up to 32 steps per octave, chords beyond.
     mantissa_bits : int, optional
@@ -59,6 +63,7 @@ class DotConfig(UnitConfig):
     accumulator: FixedFormat = None  # type: ignore[assignment]  # filled in below
     length: int = 256
     result: FixedFormat = None  # type: ignore[assignment]
+    lns_result: LNSFormat | None = None
     antilog: Antilog = None  # type: ignore[assignment]
     mantissa_bits: int = None  # type: ignore[assignment]
     chord_bits: int = None  # type: ignore[assignment]
@@ -117,6 +122,7 @@ class DotConfig(UnitConfig):
                 f"Result must be signed, with the accumulator's {self.accumulator.fraction_bits} fraction bits and "
                 f"2 to {self.accumulator.width} bits, not {self.result}"
             )
+        _ = self.magnitude_log  # raises for a format that does not split into octaves
         fill("pipeline", self.max_pipeline)
         super().__post_init__()
 
@@ -163,6 +169,13 @@ class DotConfig(UnitConfig):
         return (self.lanes - 1).bit_length()
 
     @property
+    def magnitude_log(self) -> MagnitudeLog | None:
+        """The log of the fixed-point result's magnitude, where the result is an LNS word."""
+        if self.lns_result is None:
+            return None
+        return MagnitudeLog(self.result.width, self.result.fraction_bits, self.lns_result)
+
+    @property
     def addend_bits(self) -> int:
         """Bits of the sum of one transfer's products: a sign, and one more bit a level of the tree."""
         return self.product_bits + 1 + self.tree_levels
@@ -173,7 +186,9 @@ class DotConfig(UnitConfig):
         chord = ("chord",) if self.antilog is Antilog.CHORD else ()
         shift = ("mantissa",) if self.memory is Memory.BLOCK else ("mantissa", *chord, "shift_low", "shift_middle")
         tree = tuple(f"tree_{level}" for level in range(self.tree_levels))
-        return ("log", *shift, "addend", *tree, "low_sum", "high_sum", "overflow", "clip_high", "clip_low")
+        log = self.magnitude_log
+        to_lns = ("magnitude", *(f"to_log_{n}" for n in range(log.boundaries)), "fit") if log else ()
+        return ("log", *shift, "addend", *tree, "low_sum", "high_sum", "overflow", "clip_high", "clip_low", *to_lns)
 
     @property
     def min_pipeline(self) -> int:
@@ -190,7 +205,7 @@ class DotConfig(UnitConfig):
 
     @property
     def outputs(self) -> dict[str, Format]:
-        return {"result": self.result, "overflow": FLAG}
+        return {"result": self.lns_result or self.result, "overflow": FLAG}
 
     def parameters(self) -> dict[str, Any]:
         return {
@@ -198,6 +213,7 @@ class DotConfig(UnitConfig):
             "lanes": self.lanes,
             "accumulator": self.accumulator.describe(),
             "result": self.result.describe(),
+            **({"lns_result": self.lns_result.describe()} if self.lns_result else {}),
             "length": self.length,
             "antilog": self.antilog.value,
             "mantissa_bits": self.mantissa_bits,
@@ -207,6 +223,8 @@ class DotConfig(UnitConfig):
         }
 
     def guarantee(self) -> dict[str, Any]:
+        log = self.magnitude_log
+        conversion = {"result_rounding": log.core.rounding, "result_max_error_ulp": log.core.max_error()} if log else {}
         error = antilog_error(self.antilog, self.base_factor, self.mantissa_bits, self.chord_bits)
         return {
             "rounding": "each product toward zero at the accumulator's least bit, the sum exact",
@@ -215,6 +233,7 @@ class DotConfig(UnitConfig):
             "least_bit": 2.0**-self.accumulator.fraction_bits,
             "checked": f"all {self.base_factor} remainders",
             "safe_length": self.safe_length,
+            **conversion,
         }
 
     @property
@@ -264,7 +283,8 @@ def dot(config: DotConfig, a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Words, W
 
     Returns
     -------
-    result : array of words of ``config.result``, the broadcast shape without its last axis
+    result : array of words of ``config.lns_result``, or else of ``config.result``
+        The broadcast shape without its last axis.
     overflow : array of 0 or 1, the same shape
         Whether the running sum left the accumulator's range after any transfer (then the result is the largest of
         the sign that it left to), or the result its own (then it is its largest).
@@ -350,7 +370,11 @@ def _finish(config: DotConfig, total: Integers, overflow: Words, negative: Words
     fmt = config.result
     clipped = np.clip(total, fmt.minimum, fmt.maximum)
     result = np.where(overflow, np.where(negative, fmt.minimum, fmt.maximum), clipped)
-    return np.asarray(fmt.pack(result)), (overflow | (clipped != total)).astype(np.uint8)
+    flag = (overflow | (clipped != total)).astype(np.uint8)
+    if config.lns_result is None or config.magnitude_log is None:
+        return np.asarray(fmt.pack(result)), flag
+    log = config.magnitude_log.evaluate(np.abs(result))
+    return np.asarray(config.lns_result.fit(result < 0, log, result == 0)), flag
 
 
 def model(config: DotConfig) -> Callable[[dict[str, Words], int], dict[str, Words]]:
@@ -370,7 +394,7 @@ def model(config: DotConfig) -> Callable[[dict[str, Words], int], dict[str, Word
         ) + np.zeros(len(fields["first"]), dtype=np.int64)
         first = fields["first"].astype(bool)
         if not len(values):
-            return {"result": np.zeros(0, config.result.dtype), "overflow": np.zeros(0, np.uint8)}
+            return {"result": np.zeros(0, config.outputs["result"].dtype), "overflow": np.zeros(0, np.uint8)}
         last = fields["last"].astype(bool)
         # The vector a transfer belongs to; 0 is the one that the chunk before left open.
         vector = np.cumsum(first)

@@ -6,6 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 
 from lnsmadam.golden.antilog import Antilog
 from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.format import LNSFormat
+from lnsmadam.golden.linear_to_log import MagnitudeLog
 from lnsmadam.golden.log_sum import Memory
 from lnsmadam.hw.antilog import (
     LastShift,
@@ -17,7 +19,8 @@ from lnsmadam.hw.antilog import (
     shifts_in_block,
 )
 from lnsmadam.hw.lns import is_zero_log
-from lnsmadam.hw.pipeline import Pipeline, UnitComponent, spread
+from lnsmadam.hw.log_of_mantissa import log_of_magnitude
+from lnsmadam.hw.pipeline import Pipeline, UnitComponent, finish_in_range, spread
 
 #: The signals of one lane by name.
 Lane = dict[str, Any]
@@ -262,7 +265,20 @@ class Dot(UnitComponent):
         value = pipeline.register(value, name="clipped", force=[(overflow & negative, 0)])
         negative = pipeline.register(negative, name="negative")
         overflow = pipeline.register(overflow, name="overflow")
-        pipeline.finish(result=Cat(value, negative), overflow=overflow)
+        if config.lns_result and config.magnitude_log:
+            self._to_lns(m, config.lns_result, config.magnitude_log, Cat(value, negative), overflow)
+        else:
+            pipeline.finish(result=Cat(value, negative), overflow=overflow)
+
+    def _to_lns(self, m: Module, fmt: LNSFormat, spec: MagnitudeLog, value, overflow) -> None:
+        """The fixed-point result as an LNS word."""
+        pipeline, negative = self.pipeline, value[-1]
+        magnitude = ((value ^ negative.replicate(len(value))) + negative)[: len(value)]
+        pipeline.boundary()
+        magnitude = pipeline.register(magnitude, name="absolute")
+        live = {name: pipeline.register(v, name=name) for name, v in (("sign", negative), ("overflow", overflow))}
+        log, is_zero, live = log_of_magnitude(m, pipeline, spec, magnitude, live)
+        finish_in_range(pipeline, fmt, live["sign"], log, is_zero, overflow=live["overflow"])
 
 
 def add(m: Module, x, y, carry):

@@ -191,7 +191,7 @@ def word(sign, log, fmt: LNSFormat) -> Value:
     return Cat(Value.cast(log)[: fmt.log_width], sign)
 
 
-def finish_in_range(pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, overflows=None, invalid=None) -> None:
+def finish_in_range(pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, overflows=None, **flags) -> None:
     """The last boundary of a unit whose result is one log: the range rule, and ``o``.
 
     Parameters
@@ -200,8 +200,8 @@ def finish_in_range(pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, o
         The result, its log signed and of any width.
     overflows : value, optional
         The result is beyond the largest whatever its log.
-    invalid : value, optional
-        The flag beside the result.
+    flags : values by name
+        Fields beside the result, such as ``invalid``.
     """
     log = Value.cast(log)
     pipeline.boundary()
@@ -214,5 +214,5 @@ def finish_in_range(pipeline: Pipeline, fmt: LNSFormat, sign, log, is_zero, *, o
         force=[(flush, fmt.zero), (above, fmt.max_word)],
     )
     sign = pipeline.register(sign, name="result_sign", force=[(flush, 0)])
-    flags = {} if invalid is None else {"invalid": pipeline.register(invalid, name="invalid")}
+    flags = {name: pipeline.register(value, name=name) for name, value in flags.items()}
     pipeline.finish(result=word(sign, result, fmt), **flags)

@@ -222,6 +222,7 @@ UNITS = {
                 Option("accumulator", FixedFormat, "Accumulator, as WIDTH:FRACTION_BITS."),
                 Option("length", int, "Products that the accumulator holds the sum of, where its width is derived."),
                 Option("result", FixedFormat, "Result, if narrower than the accumulator, as WIDTH:FRACTION_BITS."),
+                Option("lns_result", LNSFormat, "LNS format of the result, instead of fixed point."),
                 Option("antilog", Antilog, "Mantissas from a table, or from chords."),
                 Option("mantissa_bits", int, "Bits of a mantissa below the point."),
                 Option("chord_bits", int, "Bits of the remainder that address the table of chords."),

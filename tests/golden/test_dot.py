@@ -1,5 +1,6 @@
 """Dot products against exact integer sums of products made in high precision, one Python integer at a time."""
 
+import dataclasses
 import functools
 
 import mpmath
@@ -8,7 +9,7 @@ import pytest
 
 from lnsmadam.golden.antilog import Antilog
 from lnsmadam.golden.dot import DotConfig, directed, dot, model
-from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, FixedFormat, LNSFormat
+from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, SYNAPSE, FixedFormat, LNSFormat
 from lnsmadam.golden.log_sum import Memory
 
 ACCUMULATOR = FixedFormat(24, 8, True)
@@ -215,3 +216,28 @@ def test_derived_accumulator_holds_the_length_and_no_bit_more(fmt):
 def test_what_cannot_work_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         DotConfig(**options)
+
+
+@pytest.mark.parametrize("fmt", [LNS8, LNS16, LNSFormat(7, 2)], ids=lambda fmt: fmt.name)
+def test_lns_result_is_the_fixed_one_rounded_to_lns(fmt):
+    fixed = DotConfig(accumulator=FixedFormat(24, 8, True))
+    config = dataclasses.replace(fixed, lns_result=fmt, pipeline=None)
+    a, b = np.random.default_rng(5).integers(0, 256, (2, 5000, 7), dtype=np.uint8)
+    a[:50, 1:] = LNS8.zero
+    a[50:60] = LNS8.zero
+    number, overflow = dot(fixed, a, b)
+    result, flag = dot(config, a, b)
+    assert (flag == overflow).all() and 0 < overflow.sum() < len(overflow)
+    want = fmt.encode(fixed.accumulator.decode(number), saturate=True)
+    if fmt.width <= 10:
+        assert (result == want).all()
+    else:
+        # Faithful: one of the two neighbours, and the sign is exact.
+        (sign, log), (want_sign, want_log) = fmt.unpack(result), fmt.unpack(want)
+        assert (sign == want_sign).all() and np.abs(log - want_log).max() <= 1
+    assert config.outputs["result"] == fmt and config.guarantee()["result_max_error_ulp"] < 1
+
+
+def test_lns_result_must_split_into_octaves():
+    with pytest.raises(ValueError, match="Base factor must be a power of two"):
+        DotConfig(lns_result=SYNAPSE)

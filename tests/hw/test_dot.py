@@ -56,9 +56,12 @@ CASES = [
     {"accumulator": FixedFormat(20, 2, True), "result": FixedFormat(9, 2, True)},
     {"accumulator": FixedFormat(12, 20, True), "pipeline": 4},
     {"accumulator": FixedFormat(10, -8, True)},
+    {**LANE, "lns_result": LNS8},
+    {**LANE, "lanes": 3, "result": FixedFormat(16, 8, True), "lns_result": LNS16, "pipeline": 9},
+    {"operand": LNS6, "accumulator": FixedFormat(20, 6, True), "lns_result": LNSFormat(7, 2), "pipeline": 3},
 ]
 #: One case of each kind runs everywhere, all of them in the slow suite.
-QUICK = {0, 1, 6, 9, 12, 14, 21, 28}
+QUICK = {0, 1, 6, 9, 12, 14, 21, 28, 31, 32, 33}
 
 
 def marks():
