@@ -120,7 +120,7 @@ class DotConfig(UnitConfig):
         ):
             raise ValueError(
                 f"Result must be signed, with the accumulator's {self.accumulator.fraction_bits} fraction bits and "
-                f"2 to {self.accumulator.width} bits, not {self.result}"
+                f"2 to {self.accumulator.width} bits, not {self.result.width}:{self.result.fraction_bits}"
             )
         _ = self.magnitude_log  # raises for a format that does not split into octaves
         fill("pipeline", self.max_pipeline)

@@ -198,7 +198,8 @@ class Dot(UnitComponent):
         width, result_bits = config.accumulator.width, config.result.width
         # Enough for the accumulator plus any addend.
         bits = max(width, config.addend_bits) + 1
-        split = bits // 2 if "high_sum" in self.registered else 0
+        # An accumulator may be narrower than the addends; its sign stays in the upper half.
+        split = min(bits // 2, width - 1) if "high_sum" in self.registered else 0
         low_accumulator = Signal(split, reset_less=True)
         high_accumulator = Signal(signed(width - split), reset_less=True)
         clear = [(pipeline.reset, 0)]

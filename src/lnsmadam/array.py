@@ -69,6 +69,8 @@ class LNSArray(np.lib.mixins.NDArrayOperatorsMixin):
     __hash__ = None  # type: ignore[assignment]  # equal arrays may change, as NumPy's
 
     def __init__(self, values: npt.ArrayLike, format: LNSFormat = LNS8, saturate: bool = False):
+        if not isinstance(format, LNSFormat):
+            raise TypeError(f"Format must be an LNSFormat such as lnsmadam.golden.LNS16, not {format!r}")
         self.words = np.asarray(format.encode(values, saturate))
         self.format = format
 

@@ -274,3 +274,8 @@ def test_import_stays_light():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="nothing"):
         lnsmadam.nothing  # noqa: B018
+
+
+def test_a_format_is_no_name():
+    with pytest.raises(TypeError, match="Format must be an LNSFormat such as lnsmadam.golden.LNS16, not 'lns16'"):
+        LNSArray([1], "lns16")

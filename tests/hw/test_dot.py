@@ -59,9 +59,12 @@ CASES = [
     {**LANE, "lns_result": LNS8},
     {**LANE, "lanes": 3, "result": FixedFormat(16, 8, True), "lns_result": LNS16, "pipeline": 9},
     {"operand": LNS6, "accumulator": FixedFormat(20, 6, True), "lns_result": LNSFormat(7, 2), "pipeline": 3},
+    {"accumulator": FixedFormat(4, 2, True)},
+    {"accumulator": FixedFormat(8, 4, True), "lanes": 5},
+    {"accumulator": FixedFormat(24, 30, True)},
 ]
 #: One case of each kind runs everywhere, all of them in the slow suite.
-QUICK = {0, 1, 6, 9, 12, 14, 21, 28, 31, 32, 33}
+QUICK = {0, 1, 6, 9, 12, 14, 21, 28, 31, 32, 33, 34, 35, 36}
 
 
 def marks():
