@@ -229,7 +229,9 @@ def cost_table(title: str, results: Sequence[dict[str, Any]]) -> Table:
 def _energy(unit: Unit) -> click.Command:
     @click.command(unit.name, help=f"Counts the toggles of {unit.name}'s gates per operation. {PROXY}")
     @unit_options(unit)
-    @click.option("--count", type=click.IntRange(1), default=1 << 16, show_default=True, help="Operations counted.")
+    @click.option(
+        "-n", "--count", type=click.IntRange(1), default=1 << 16, show_default=True, help="Operations counted."
+    )
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the operands.")
     @click.option(
         "--operands",
