@@ -18,11 +18,12 @@ class UnitConfig:
 
     Parameters
     ----------
-    pipeline : int
-        Register stages, which is also the latency in cycles. :attr:`min_pipeline` to :attr:`max_pipeline`.
+    pipeline : int, optional
+        Register stages, which is also the latency in cycles. :attr:`min_pipeline` to :attr:`max_pipeline`, which is
+        the default where a unit names no other.
     """
 
-    pipeline: int
+    pipeline: int = None  # type: ignore[assignment]  # filled in below
 
     #: The unit's name: the Verilog module, the registry's key, the command line's word.
     unit: ClassVar[str]
@@ -30,6 +31,8 @@ class UnitConfig:
     result_when: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
+        if self.pipeline is None:
+            object.__setattr__(self, "pipeline", self.max_pipeline)
         if not self.min_pipeline <= self.pipeline <= self.max_pipeline:
             raise ValueError(
                 f"Pipeline of {self.unit} must be from {self.min_pipeline} to {self.max_pipeline} stages, "

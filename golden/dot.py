@@ -68,7 +68,6 @@ class DotConfig(UnitConfig):
     mantissa_bits: int = None  # type: ignore[assignment]
     chord_bits: int = None  # type: ignore[assignment]
     memory: Memory = Memory.LOGIC
-    pipeline: int = None  # type: ignore[assignment]
     unit: ClassVar[str] = "dot"
     result_when: ClassVar[str | None] = "last"
 
@@ -123,7 +122,6 @@ class DotConfig(UnitConfig):
                 f"2 to {self.accumulator.width} bits, not {self.result.width}:{self.result.fraction_bits}"
             )
         _ = self.magnitude_log  # raises for a format that does not split into octaves
-        fill("pipeline", self.max_pipeline)
         super().__post_init__()
 
     @property

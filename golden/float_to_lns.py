@@ -28,13 +28,10 @@ class FloatToLNSConfig(UnitConfig):
 
     format: LNSFormat = LNS16
     float_format: FloatFormat = BFLOAT16
-    pipeline: int = None  # type: ignore[assignment]  # filled in below
     unit: ClassVar[str] = "float_to_lns"
 
     def __post_init__(self) -> None:
         _ = self.core
-        if self.pipeline is None:
-            object.__setattr__(self, "pipeline", self.max_pipeline)
         super().__post_init__()
 
     @property

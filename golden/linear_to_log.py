@@ -74,14 +74,11 @@ class LinearToLogConfig(UnitConfig):
 
     format: LNSFormat = LNS8
     linear_format: FixedFormat = FixedFormat(24, 8, signed=True)
-    pipeline: int = None  # type: ignore[assignment]  # filled in below
     unit: ClassVar[str] = "linear_to_log"
 
     def __post_init__(self) -> None:
         if not 2 <= self.linear_format.width <= MAX_WIDTH:
             raise ValueError(f"Width of the operand must be from 2 to {MAX_WIDTH}, not {self.linear_format.width}")
-        if self.pipeline is None:
-            object.__setattr__(self, "pipeline", self.max_pipeline)
         super().__post_init__()
 
     @property

@@ -28,13 +28,7 @@ class LNSToFloatConfig(UnitConfig):
 
     format: LNSFormat = LNS16
     float_format: FloatFormat = BFLOAT16
-    pipeline: int = None  # type: ignore[assignment]  # filled in below
     unit: ClassVar[str] = "lns_to_float"
-
-    def __post_init__(self) -> None:
-        if self.pipeline is None:
-            object.__setattr__(self, "pipeline", self.max_pipeline)
-        super().__post_init__()
 
     @property
     def core(self) -> MantissaPower:

@@ -99,7 +99,6 @@ class SumConfig(UnitConfig):
     accumulator: LNSFormat
     approximator: Approximator | None = None
     memory: Memory = Memory.LOGIC
-    pipeline: int = None  # type: ignore[assignment]  # filled in below
 
     def __post_init__(self) -> None:
         if self.approximator is not None:
@@ -116,8 +115,6 @@ class SumConfig(UnitConfig):
             )
         if self.approximator is Approximator.SEGMENTS:
             _ = self.segments  # raises for a base factor that has none
-        if self.pipeline is None:
-            object.__setattr__(self, "pipeline", self.max_pipeline)
         super().__post_init__()
 
     def require_hardware(self) -> None:

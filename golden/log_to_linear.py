@@ -30,14 +30,11 @@ class LogToLinearConfig(UnitConfig):
 
     format: LNSFormat = LNS8
     linear_format: FixedFormat = FixedFormat(24, 8, signed=True)
-    pipeline: int = None  # type: ignore[assignment]  # filled in below
     unit: ClassVar[str] = "log_to_linear"
 
     def __post_init__(self) -> None:
         if not 2 <= self.linear_format.width <= MAX_WIDTH:
             raise ValueError(f"Width of the result must be from 2 to {MAX_WIDTH}, not {self.linear_format.width}")
-        if self.pipeline is None:
-            object.__setattr__(self, "pipeline", self.max_pipeline)
         super().__post_init__()
 
     @property
