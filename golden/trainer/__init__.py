@@ -1,0 +1,1 @@
+"""A network that learns sample by sample in LNS words: the integer model of ``trainer``."""
