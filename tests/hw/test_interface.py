@@ -17,7 +17,7 @@ from lnsmadam.hw.emit import Emitted, emit
 from lnsmadam.hw.interface import Interface
 from lnsmadam.hw.toolchain import MissingTool
 from lnsmadam.sim.batch import compare
-from lnsmadam.sim.protocol import _build
+from lnsmadam.sim.protocol import build_bench
 from lnsmadam.sim.stimulus import protocol_operands, stimulus
 from lnsmadam.sim.tools import icarus, verilator
 from lnsmadam.units import UNITS
@@ -91,7 +91,7 @@ def exchange(unit, config, made, tmp_path, monkeypatch, seed=1):
     outcome = tmp_path / "outcome.json"
     task = {"rounds": rounds, "seed": seed, "outcome": str(outcome)}
     (tmp_path / "task.json").write_text(json.dumps(task), encoding="utf-8")
-    program = _build(made, False)
+    program = build_bench(made)
     get_runner("verilator").test(
         test_module="axis_bench",
         hdl_toplevel=program.name,
