@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from lnsmadam.golden.config import Format, UnitConfig
 from lnsmadam.golden.format import LNS8, LNS16, FixedFormat, LNSFormat
 from lnsmadam.golden.lfsr import LFSRConfig
-from lnsmadam.golden.madam_tables import AntilogTable, Table, antilog_table, rms_error, rms_table
+from lnsmadam.golden.madam_tables import AntilogTable, Table, rms_error, rms_table, step_antilog
 
 # Magnitudes of steps are int32 in the model.
 _MAX_QUANTITY_BITS = 28
@@ -162,7 +162,7 @@ class MadamUpdateConfig(UnitConfig):
             raise ValueError(f"Mantissa bits must be from {fewest} to 24, not {self.mantissa_bits}")
 
     def _antilog(self, mantissa_bits: int) -> AntilogTable:
-        return antilog_table(
+        return step_antilog(
             self.base_factor, self.grad_bound, self.lr_format.maximum, self.step_fraction_bits, mantissa_bits
         )
 

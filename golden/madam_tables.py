@@ -125,7 +125,7 @@ class AntilogTable:
 
 
 @functools.lru_cache(maxsize=256)
-def antilog_table(base_factor: int, bound: float, lr_max: int, fraction_bits: int, mantissa_bits: int) -> AntilogTable:
+def step_antilog(base_factor: int, bound: float, lr_max: int, fraction_bits: int, mantissa_bits: int) -> AntilogTable:
     """Makes and checks the table of ``2**(log / base_factor)`` for logs up to those of ``bound`` and lr_max.
 
     Parameters

@@ -10,6 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 
 from lnsmadam.golden.adam_update import GUARD_BITS, AdamUpdateConfig
 from lnsmadam.golden.floats import BFLOAT16
+from lnsmadam.hw.adders import sum_with
 from lnsmadam.hw.pipeline import Pipeline, UnitComponent
 from lnsmadam.hw.tables import logic_table
 
@@ -30,12 +31,6 @@ def leading_zeros(value) -> Value:
 
     spare = (1 << bits) - len(value)
     return count(Cat(Const((1 << spare) - 1, spare), value), bits)
-
-
-def sum_with(a, b, carry) -> Value:
-    """``a + b + carry`` in one carry chain, of the longer one's bits."""
-    bits = max(len(a), len(b))
-    return (Cat(Const(1, 1), a) + Cat(carry, b))[1 : bits + 1]
 
 
 class AdamUpdate(UnitComponent):

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 
 from lnsmadam.golden.antilog import Antilog
 from lnsmadam.golden.dot import DotConfig
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.linear_to_log import MagnitudeLog
 from lnsmadam.golden.log_sum import Memory
+from lnsmadam.hw.adders import add
 from lnsmadam.hw.antilog import (
     LastShift,
     block_table,
@@ -280,10 +281,3 @@ class Dot(UnitComponent):
         live = {name: pipeline.register(v, name=name) for name, v in (("sign", negative), ("overflow", overflow))}
         log, is_zero, live = log_of_magnitude(m, pipeline, spec, magnitude, live)
         finish_in_range(pipeline, fmt, live["sign"], log, is_zero, overflow=live["overflow"])
-
-
-def add(m: Module, x, y, carry):
-    """``x + y + carry`` of signed numbers, one bit longer: the carry enters the chain below its first bit."""
-    total = Signal(signed(max(len(x), len(y)) + 2))
-    m.d.comb += total.eq(Cat(Const(1, 1), x).as_signed() + Cat(carry, y).as_signed())
-    return total[1:].as_signed()

@@ -8,12 +8,9 @@ import pytest
 
 from lnsmadam.golden.floats import BFLOAT16, FLOAT16, FLOAT32, FloatFormat
 from lnsmadam.golden.format import LNS8, LNS10, LNS12, LNS16, LNSFormat
-from lnsmadam.sim.batch import compare
-from lnsmadam.sim.stimulus import stimulus
 from lnsmadam.units import UNITS
 
 UNIT = UNITS["float_to_lns"]
-MANY = 1 << 18
 
 CASES = [
     *((LNS16, BFLOAT16, depth) for depth in (0, 2, 3)),
@@ -34,29 +31,23 @@ CASES = [
 ]
 
 
-def run(config, emitted=None, count=MANY, **options):
-    return compare(
-        emitted or UNIT.emit(config), UNIT.model(config), stimulus(config, 1, count, UNIT.directed), **options
-    )
-
-
 @pytest.mark.parametrize("fmt, float_format, depth", CASES, ids=lambda part: getattr(part, "name", part))
-def test_hardware_is_the_golden_model(fmt, float_format, depth):
+def test_hardware_is_the_golden_model(run, fmt, float_format, depth):
     config = UNIT.configure({"format": fmt, "float_format": float_format, "pipeline": depth})
     outcome = run(config)
     assert outcome.passed, outcome.failure
-    assert outcome.count == min(MANY, 1 << float_format.width)
+    assert outcome.count == min(1 << 18, 1 << float_format.width)
 
 
 @pytest.mark.parametrize("float_format", [BFLOAT16, FLOAT16], ids=lambda fmt: fmt.name)
-def test_under_stalls(float_format):
+def test_under_stalls(run, float_format):
     outcome = run(UNIT.configure({"float_format": float_format}), stalls_seed=7)
     assert outcome.passed, outcome.failure
     assert outcome.count == 1 << 16
 
 
 @pytest.mark.parametrize("mantissa", [0, 64, 127])
-def test_a_wrong_table_entry_is_found(mantissa, monkeypatch):
+def test_a_wrong_table_entry_is_found(run, mantissa, monkeypatch):
     config = UNIT.configure({})
     counts = list(config.core.counts)
     counts[mantissa] += 1
@@ -74,7 +65,7 @@ def test_a_wrong_table_entry_is_found(mantissa, monkeypatch):
     (r"15'h4000", "15'h4001"),
     (r"7'h7f", "7'h7e"),
 ])  # fmt: skip
-def test_a_fault_in_the_verilog_is_found(pattern, replacement):
+def test_a_fault_in_the_verilog_is_found(run, pattern, replacement):
     config = UNIT.configure({})
     emitted = UNIT.emit(config)
     text, count = re.subn(pattern, replacement, emitted.verilog)

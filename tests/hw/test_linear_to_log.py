@@ -6,12 +6,9 @@ import sys
 import pytest
 
 from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, FixedFormat, LNSFormat
-from lnsmadam.sim.batch import compare
-from lnsmadam.sim.stimulus import stimulus
 from lnsmadam.units import UNITS
 
 UNIT = UNITS["linear_to_log"]
-MANY = 1 << 18
 DEFAULT = FixedFormat(24, 8, signed=True)
 
 CASES = [
@@ -29,28 +26,22 @@ CASES = [
 ]
 
 
-def run(config, emitted=None, count=MANY, **options):
-    return compare(
-        emitted or UNIT.emit(config), UNIT.model(config), stimulus(config, 1, count, UNIT.directed), **options
-    )
-
-
 @pytest.mark.parametrize("fmt, linear, depth", CASES, ids=lambda part: getattr(part, "name", str(part)))
-def test_hardware_is_the_golden_model(fmt, linear, depth):
+def test_hardware_is_the_golden_model(run, fmt, linear, depth):
     config = UNIT.configure({"format": fmt, "linear_format": linear, "pipeline": depth})
     outcome = run(config)
     assert outcome.passed, outcome.failure
-    assert outcome.count == min(MANY, 1 << linear.width)
+    assert outcome.count == min(1 << 18, 1 << linear.width)
 
 
 @pytest.mark.parametrize("fmt", [LNS8, LNS16], ids=lambda fmt: fmt.name)
-def test_under_stalls(fmt):
+def test_under_stalls(run, fmt):
     outcome = run(UNIT.configure({"format": fmt}), count=1 << 16, stalls_seed=7)
     assert outcome.passed, outcome.failure
 
 
 @pytest.mark.parametrize("threshold, change", [(0, 1), (3, -1), (7, 1)])
-def test_a_threshold_moved_by_one_is_found(threshold, change, monkeypatch):
+def test_a_threshold_moved_by_one_is_found(run, threshold, change, monkeypatch):
     # The octaves of full length are in range.
     config = UNIT.configure({"linear_format": FixedFormat(24, 20)})
     core = config.magnitude_log.core

@@ -7,8 +7,6 @@ import pytest
 
 from lnsmadam.golden.floats import BFLOAT16, FLOAT16, FLOAT32, FloatFormat
 from lnsmadam.golden.format import LNS6, LNS8, LNS16, LNSFormat
-from lnsmadam.sim.batch import compare
-from lnsmadam.sim.stimulus import stimulus
 from lnsmadam.units import UNITS
 
 UNIT = UNITS["lns_to_float"]
@@ -27,24 +25,20 @@ CASES = [
 ]
 
 
-def run(config, emitted=None, **options):
-    return compare(emitted or UNIT.emit(config), UNIT.model(config), stimulus(config, 1), **options)
-
-
 @pytest.mark.parametrize("fmt, float_format, depth", CASES, ids=lambda part: getattr(part, "name", part))
-def test_hardware_is_the_golden_model(fmt, float_format, depth):
+def test_hardware_is_the_golden_model(run, fmt, float_format, depth):
     outcome = run(UNIT.configure({"format": fmt, "float_format": float_format, "pipeline": depth}))
     assert outcome.passed, outcome.failure
     assert outcome.count == 1 << fmt.width
 
 
-def test_under_stalls():
+def test_under_stalls(run):
     outcome = run(UNIT.configure({"format": LNSFormat(16, 128), "float_format": FLOAT16}), stalls_seed=7)
     assert outcome.passed, outcome.failure
 
 
 @pytest.mark.parametrize("field, index", [("uppers", 63), ("lowers", 31)])
-def test_a_wrong_entry_is_found(field, index, monkeypatch):
+def test_a_wrong_entry_is_found(run, field, index, monkeypatch):
     config = UNIT.configure({})
     entries = list(getattr(config.core, field))
     entries[index] -= 4

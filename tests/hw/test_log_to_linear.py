@@ -6,8 +6,6 @@ import sys
 import pytest
 
 from lnsmadam.golden.format import LNS8, LNS10, LNS12, LNS16, FixedFormat, LNSFormat
-from lnsmadam.sim.batch import compare
-from lnsmadam.sim.stimulus import stimulus
 from lnsmadam.units import UNITS
 
 UNIT = UNITS["log_to_linear"]
@@ -25,24 +23,20 @@ CASES = [
 ]
 
 
-def run(config, emitted=None, **options):
-    return compare(emitted or UNIT.emit(config), UNIT.model(config), stimulus(config, 1), **options)
-
-
 @pytest.mark.parametrize("fmt, linear, depth", CASES, ids=lambda part: getattr(part, "name", str(part)))
-def test_hardware_is_the_golden_model(fmt, linear, depth):
+def test_hardware_is_the_golden_model(run, fmt, linear, depth):
     outcome = run(UNIT.configure({"format": fmt, "linear_format": linear, "pipeline": depth}))
     assert outcome.passed, outcome.failure
     assert outcome.count == 1 << fmt.width
 
 
-def test_under_stalls():
+def test_under_stalls(run):
     outcome = run(UNIT.configure({"format": LNS16}), stalls_seed=7)
     assert outcome.passed, outcome.failure
 
 
 @pytest.mark.parametrize("remainder", [1, 7])
-def test_a_wrong_entry_is_found(remainder, monkeypatch):
+def test_a_wrong_entry_is_found(run, remainder, monkeypatch):
     config = UNIT.configure({})
     entries = list(config.core.entries)
     entries[remainder] += 4
