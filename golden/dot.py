@@ -222,16 +222,18 @@ class DotConfig(UnitConfig):
 
     def guarantee(self) -> dict[str, Any]:
         log = self.magnitude_log
-        conversion = {"result_rounding": log.core.rounding, "result_max_error_ulp": log.core.max_error()} if log else {}
+        rounding = "each product toward zero at the accumulator's least bit, the sum exact"
+        bound = "sum over the products of max_antilog_error * |product| + least_bit"
         error = antilog_error(self.antilog, self.base_factor, self.mantissa_bits, self.chord_bits)
         return {
-            "rounding": "each product toward zero at the accumulator's least bit, the sum exact",
+            "rounding": f"{rounding}, its log {log.core.rounding}" if log else rounding,
             "max_antilog_error": error,
-            "error_bound": "sum over the products of max_antilog_error * |product| + least_bit",
+            # As of the other units, in steps of the log: what its rounding adds to the bound on the sum.
+            **({"max_error_ulp": log.core.max_error()} if log else {}),
+            "error_bound": f"{bound}, then max_error_ulp of its log" if log else bound,
             "least_bit": 2.0**-self.accumulator.fraction_bits,
             "checked": f"all {self.base_factor} remainders",
             "safe_length": self.safe_length,
-            **conversion,
         }
 
     @property

@@ -62,6 +62,7 @@ CASES = [
     {"accumulator": FixedFormat(4, 2, True)},
     {"accumulator": FixedFormat(8, 4, True), "lanes": 5},
     {"accumulator": FixedFormat(24, 30, True)},
+    {"lanes": 64, "accumulator": FixedFormat(28, 8, True)},
 ]
 #: One case of each kind runs everywhere, all of them in the slow suite.
 QUICK = {0, 1, 6, 9, 12, 14, 21, 28, 31, 32, 33, 34, 35, 36}
@@ -91,8 +92,9 @@ def test_one_vector_a_cycle():
 
 
 @pytest.mark.slow
-def test_protocol():
-    config = UNIT.configure(LANE)
+@pytest.mark.parametrize("options", [LANE, CASES[-1]], ids=str)
+def test_protocol(options):
+    config = UNIT.configure(options)
     operands = UNIT.directed(config, np.random.default_rng(0), 600)
     checks = run_protocol(UNIT.emit(config), UNIT.model(config), operands, seed=3)
     assert [check.name for check in checks] == list(CHECKS)
@@ -143,6 +145,16 @@ def test_nothing_in_flight_reaches_the_sum_after_a_reset(options):
     assert got == [(256, 0)] * (config.pipeline + 2)
 
 
+def check_fault(config, pattern, replacement):
+    """Plants a fault in the Verilog; it must be found by a result that differs, not by a unit that hangs."""
+    emitted = UNIT.emit(config)
+    text, count = re.subn(pattern, replacement, emitted.verilog, count=1)
+    assert count == 1, f"nothing to change: {pattern}"
+    outcome = check(config, dataclasses.replace(emitted, verilog=text), stalls_seed=1, count=1 << 13)
+    assert not outcome.passed and outcome.mismatch is not None
+    return outcome
+
+
 @pytest.mark.parametrize("pattern, replacement", [
     # A zero operand, the carry of a complement, a bubble; a new sum's halves, its flag and its direction.
     (r"(assign adds_nothing_0 = ).*;", r"\g<1>rst;"),
@@ -155,12 +167,39 @@ def test_nothing_in_flight_reaches_the_sum_after_a_reset(options):
     (r"23'h7fffff", "23'h7ffffe"),
 ])  # fmt: skip
 def test_a_fault_in_the_verilog_is_found(pattern, replacement):
-    config = UNIT.configure({**LANE, "pipeline": 10})
-    emitted = UNIT.emit(config)
-    text, count = re.subn(pattern, replacement, emitted.verilog, count=1)
-    assert count == 1, f"nothing to change: {pattern}"
-    outcome = check(config, dataclasses.replace(emitted, verilog=text), stalls_seed=1, count=1 << 13)
-    assert not outcome.passed and re.search("got result = -?[0-9]+, overflow = [01], want", outcome.failure)
+    outcome = check_fault(UNIT.configure({**LANE, "pipeline": 10}), pattern, replacement)
+    assert re.search("got result = -?[0-9]+, overflow = [01], want", outcome.failure)
+
+
+# Of a result that leaves as an LNS word: what stands in the Verilog, what stands there instead, and options under which
+# the two differ. A result's log below -63 is that of zero by its bits alone; the log of 0, 2**-16, is below it.
+LNS_FAULTS = {
+    "the carry of a magnitude": (r"\+ negative_10;", "+ 1'h0;", {}),
+    "a leading zero": (r"zero_2_13, (zero_1_13, zero_0_13 \})", r"1'h0, \1", {}),
+    "the octave": (r"4'hf - \{ zero_4", "4'he - { zero_4", {}),
+    "a limit": (r"(assign log_limit_table_7 = ).*;", r"\g<1>1'h1;", {}),
+    "a count": (r"(assign log_count_table_13 = ).*;", r"\g<1>1'h0;", {}),
+    "what reaches its limit": (r"\{ 1'h0, log_reached_15 \}", "2'h0", {}),
+    "a zero": (r"log_is_zero_16 \|", "1'h0 |", {"accumulator": FixedFormat(32, 2, True)}),
+    "below the smallest": (r"log_is_zero_16 \| \S+ ;", "log_is_zero_16;", {"lns_result": LNS6}),
+    "above the largest": (r"\| log_16\[8:6\]", "1'h0", {}),
+    "the sign": (r"(sign_16;\s+if \(i__ready\) begin\s+\S+ += )sign_15;", r"\g<1>sign_14;", {}),
+    "the sign of a zero": (r"(= sign_16;\s+if \(\S+ \) begin\s+\S+ += )1'h0;", r"\g<1>1'h1;", {}),
+    "the flag": (r"(overflow_17;\s+if \(i__ready\) begin\s+\S+ += )overflow_16;", r"\g<1>overflow_15;", {}),
+}
+# Each costs a build; the rest is slow evidence.
+QUICK_FAULTS = ("the octave", "the sign of a zero")
+
+
+@pytest.mark.parametrize("pattern, replacement, options", [
+    pytest.param(*fault, id=name, marks=() if name in QUICK_FAULTS else pytest.mark.slow)
+    for name, fault in LNS_FAULTS.items()
+])  # fmt: skip
+def test_a_fault_in_the_log_of_the_result_is_found(pattern, replacement, options):
+    config = UNIT.configure({**LANE, "lns_result": LNS8, **options})
+    assert config.pipeline == 17
+    outcome = check_fault(config, pattern, replacement)
+    assert re.search("got result = .*, overflow = [01], want", outcome.failure)
 
 
 def test_a_wrong_mantissa_is_found(monkeypatch):
