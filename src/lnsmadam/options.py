@@ -1,5 +1,6 @@
 """Option types of the command line: formats, enums, and the options that every unit has."""
 
+import dataclasses
 import enum
 import functools
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import Any
 
 import click
 
+from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.floats import FLOATS, FloatFormat
 from lnsmadam.golden.format import PRESETS, FixedFormat, LNSFormat
 from lnsmadam.units import Option, Unit
@@ -81,14 +83,83 @@ _TYPES: dict[type, click.ParamType[Any]] = {
 }
 
 
-def _decorator(option: Option) -> Callable[[Any], Any]:
+class _PipelineOption(click.Option):
+    """``--pipeline``; its range is looked up only when somebody asks for it."""
+
+    def __init__(self, *names: Any, unit: Unit, **attributes: Any):
+        super().__init__(*names, **attributes)
+        self._unit = unit
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        config = self._unit.configure({})
+        names, text = super().get_help_record(ctx) or ("", "")
+        depths = f"{config.min_pipeline} to {config.max_pipeline}"
+        if len(self._unit.options) > 1:
+            depths += " while the other options are the defaults"
+        return names, f"{text}: {depths}  [default: {config.pipeline}]"
+
+
+def _shown(option: Option, default: Any) -> str:
+    """A default as it would be written on the command line; nothing where it follows from other options."""
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        default = ("" if default else "no-") + option.name.replace("_", "-")
+    elif isinstance(default, enum.Enum):
+        default = default.value
+    elif isinstance(default, FixedFormat):
+        default = f"{default.width}:{default.fraction_bits}"
+    elif isinstance(default, FloatFormat) and default.name not in FLOATS:
+        default = f"{default.exponent_bits}:{default.mantissa_bits}"
+    elif isinstance(default, LNSFormat | FloatFormat):
+        default = default.name
+    return f"  [default: {default}]"
+
+
+def _default(unit: Unit, name: str) -> Any:
+    return next(field.default for field in dataclasses.fields(unit.config) if field.name == name)
+
+
+def _decorator(unit: Unit, option: Option) -> Callable[[Any], Any]:
     flag = option.name.replace("_", "-")
+    text = option.help + _shown(option, _default(unit, option.name))
     if option.kind is bool:
-        return click.option(f"--{flag}/--no-{flag}", option.name, default=None, help=option.help)
+        return click.option(f"--{flag}/--no-{flag}", option.name, default=None, help=text)
     if issubclass(option.kind, enum.Enum):
         choice = click.Choice([member.value for member in option.kind], case_sensitive=False)
-        return click.option(f"--{flag}", option.name, type=choice, default=None, help=option.help)
-    return click.option(f"--{flag}", option.name, type=_TYPES[option.kind], default=None, help=option.help)
+        return click.option(f"--{flag}", option.name, type=choice, default=None, help=text)
+    return click.option(f"--{flag}", option.name, type=_TYPES[option.kind], default=None, help=text)
+
+
+def _configure(unit: Unit, values: dict[str, Any], flags: dict[str, str]) -> UnitConfig:
+    """The configuration of ``values``; an error names the option that is to blame.
+
+    That is one without which there would be no error, or else, where several are wrong, one without which there would
+    be another error.
+
+    Parameters
+    ----------
+    flags : dict
+        What the command line calls those values whose option has another name.
+    """
+
+    def failure(without: str | None = None) -> str | None:
+        try:
+            unit.configure({name: value for name, value in values.items() if name != without})
+        except ValueError as error:
+            return str(error)
+        return None
+
+    reason = failure()
+    if reason is None:
+        return unit.configure(values)
+    failures = {name: failure(name) for name, value in values.items() if value is not None}
+    blamed = [name for name, other in failures.items() if other is None]
+    blamed = blamed or [name for name, other in failures.items() if other != reason]
+    if not blamed:
+        raise ValueError(reason)
+    names = [flags.get(name, f"--{name.replace('_', '-')}") for name in blamed]
+    raise click.BadParameter(reason, param_hint=" or ".join(f"'{name}'" for name in names))
 
 
 def unit_options(unit: Unit) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -104,22 +175,28 @@ def unit_options(unit: Unit) -> Callable[[Callable[..., Any]], Callable[..., Any
             **options: Any,
         ) -> Any:
             own = {option.name: options.pop(option.name) for option in unit.options}
+            flags: dict[str, str] = {}
             for option in unit.options:
                 if own[option.name] is not None and issubclass(option.kind, enum.Enum):
                     own[option.name] = option.kind(own[option.name])
             if unit.main_format is not None:
                 own[unit.main_format] = _main_format(format, width, base_factor)
-            config = unit.configure({"pipeline": pipeline, **own})
+                flags[unit.main_format] = "--format" if width is None else "--base-factor"
+            config = _configure(unit, {"pipeline": pipeline, **own}, flags)
             return command(config=config, **options)
 
+        text = f"{', '.join(PRESETS)}, W:B or levels:COUNT:RATIO."
+        if unit.main_format:
+            text += f"  [default: {_default(unit, unit.main_format).name}]"
         formats = [
-            click.option("--format", type=LNSFormatType(), help=f"{', '.join(PRESETS)}, W:B or levels:COUNT:RATIO."),
+            click.option("--format", type=LNSFormatType(), help=text),
             click.option("--width", type=click.INT, help="Bits of a word, 4 to 24; with --base-factor."),
             click.option("--base-factor", type=click.FLOAT, help="Steps per octave; with --width."),
         ]
-        depth = click.option("--pipeline", type=click.INT, help="Register stages, which is the latency in cycles.")
+        text = "Register stages, which is the latency in cycles"
+        depth = click.option("--pipeline", type=click.INT, cls=_PipelineOption, unit=unit, help=text)
         common = [*formats, depth] if unit.main_format else [depth]
-        for decorator in reversed(common + [_decorator(option) for option in unit.options]):
+        for decorator in reversed(common + [_decorator(unit, option) for option in unit.options]):
             wrapped = decorator(wrapped)
         return wrapped
 
@@ -134,4 +211,7 @@ def _main_format(fmt: LNSFormat | None, width: int | None, base_factor: float | 
     if width is None or base_factor is None:
         missing = "--width" if width is None else "--base-factor"
         raise click.UsageError(f"--width and --base-factor go together; {missing} is missing")
-    return LNSFormat(width, base_factor)
+    try:
+        return LNSFormat(width, base_factor)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--width' or '--base-factor'") from None

@@ -149,7 +149,11 @@ _FUSED_OPTIONS = (
 )
 
 _SUM_OPTIONS = (
-    Option("approximator", Approximator, "Gaussian logs from a table (up to 4096 entries) or from segments."),
+    Option(
+        "approximator",
+        Approximator,
+        "Gaussian logs from a table (up to 4096 entries) or from segments; by default a table up to 10 bits.",
+    ),
     Option("memory", Memory, "Where the approximator's constants are."),
 )
 
@@ -174,7 +178,7 @@ UNITS = {
             multiply_add,
             MultiplyAdd,
             (
-                Option("accumulator", LNSFormat, "Format of c and of the result, if other than the operands'."),
+                Option("accumulator", LNSFormat, "Format of c and of the result; by default the operands'."),
                 *_SUM_OPTIONS,
             ),
             directed=directed_multiply_add,
@@ -219,13 +223,35 @@ UNITS = {
             Dot,
             (
                 Option("lanes", int, "Products per cycle, 1 to 64."),
-                Option("accumulator", FixedFormat, "Accumulator, as WIDTH:FRACTION_BITS."),
-                Option("length", int, "Products that the accumulator holds the sum of, where its width is derived."),
-                Option("result", FixedFormat, "Result, if narrower than the accumulator, as WIDTH:FRACTION_BITS."),
-                Option("lns_result", LNSFormat, "LNS format of the result, instead of fixed point."),
-                Option("antilog", Antilog, "Mantissas from a table, or from chords."),
-                Option("mantissa_bits", int, "Bits of a mantissa below the point."),
-                Option("chord_bits", int, "Bits of the remainder that address the table of chords."),
+                Option(
+                    "accumulator",
+                    FixedFormat,
+                    "Accumulator, as WIDTH:FRACTION_BITS, of 2 to 62 bits; by default one fraction bit more than a "
+                    "mantissa, and the fewest bits that hold LENGTH products.",
+                ),
+                Option("length", int, "Products that the accumulator holds the sum of, from 1, if it is derived."),
+                Option(
+                    "result",
+                    FixedFormat,
+                    "Result, as WIDTH:FRACTION_BITS, if of fewer bits than the accumulator; by default all of them.",
+                ),
+                Option("lns_result", LNSFormat, "LNS format of the result; by default it is fixed point."),
+                Option(
+                    "antilog",
+                    Antilog,
+                    "Mantissas from a table, or from chords; by default a table up to 32 steps per octave.",
+                ),
+                Option(
+                    "mantissa_bits",
+                    int,
+                    "Bits of a mantissa below the point, up to 32; by default 4 more than the log's remainder has, at "
+                    "least 7.",
+                ),
+                Option(
+                    "chord_bits",
+                    int,
+                    "Bits of the remainder that address the table of chords, from 0 to all; by default the upper half.",
+                ),
                 Option("memory", Memory, "Where the table of mantissas is."),
             ),
             state_model=dot_model,
@@ -239,7 +265,7 @@ UNITS = {
             "format",
             linear_to_log,
             LinearToLog,
-            (Option("linear_format", FixedFormat, "Format of a, as WIDTH:FRACTION_BITS."),),
+            (Option("linear_format", FixedFormat, "Format of a, as WIDTH:FRACTION_BITS, of 2 to 62 bits."),),
             directed=directed_linear_to_log,
         ),
         Unit(
@@ -250,7 +276,7 @@ UNITS = {
             "format",
             log_to_linear,
             LogToLinear,
-            (Option("linear_format", FixedFormat, "Format of the result, as WIDTH:FRACTION_BITS."),),
+            (Option("linear_format", FixedFormat, "Format of the result, as WIDTH:FRACTION_BITS, of 2 to 62 bits."),),
         ),
         Unit(
             "float_to_lns",
@@ -287,10 +313,15 @@ UNITS = {
                 Option("variant", Variant, "Madam, integer Madam, or LNS-Madam's rounded steps."),
                 Option("rounding", Rounding, "Rounding of the step."),
                 Option("state_rounding", Rounding, "Rounding of grad_rms."),
-                Option("beta_shift", int, "beta = 1 - 2**-BETA_SHIFT."),
-                Option("grad_bound", float, "Largest normalised gradient."),
-                Option("step_fraction_bits", int, "Bits below the point of the step before its rounding."),
-                Option("state_fraction_bits", int, "Bits below the point of grad_rms before its rounding."),
+                Option("beta_shift", int, "beta = 1 - 2**-BETA_SHIFT, 1 to 20."),
+                Option("grad_bound", float, "Largest normalised gradient, 1 to 1024."),
+                Option(
+                    "step_fraction_bits",
+                    int,
+                    "Bits below the point of the step before its rounding, 1 to 16; by default 4 at 2048 steps per "
+                    "octave, one more for each halving, at most 9.",
+                ),
+                Option("state_fraction_bits", int, "Bits below the point of grad_rms before its rounding, 1 to 16."),
                 Option("coarse_outliers", bool, "Coarser move of grad_rms under a far larger gradient; smaller table."),
             ),
             state_model=madam_update_model,
@@ -307,9 +338,9 @@ UNITS = {
             (
                 Option("m_format", FloatFormat, "Format of the mean gradient."),
                 Option("v_format", FloatFormat, "Format of the mean squared gradient."),
-                Option("beta1_shift", int, "beta1 = 1 - 2**-BETA1_SHIFT."),
-                Option("beta2_shift", int, "beta2 = 1 - 2**-BETA2_SHIFT."),
-                Option("ratio_bits", int, "Bits of the root and of the quotient."),
+                Option("beta1_shift", int, "beta1 = 1 - 2**-BETA1_SHIFT, 1 to 12."),
+                Option("beta2_shift", int, "beta2 = 1 - 2**-BETA2_SHIFT, 1 to 12."),
+                Option("ratio_bits", int, "Bits of the root and of the quotient, 9 to 14."),
             ),
             directed=directed_adam_update,
         ),
