@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -106,8 +106,31 @@ def last_error(log: Path) -> str:
     return (errors or lines or ["it printed nothing"])[-1]
 
 
+@contextlib.contextmanager
+def _group() -> Iterator[int]:
+    """A process group to start tools in. It ends with the block, and with this process even where that is killed, by
+    a time limit for one, and can end nothing itself."""
+    # Its input ends with this process.
+    watch = subprocess.Popen(
+        ("sh", "-c", "read -r line; kill -s KILL 0"),
+        process_group=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield watch.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            # Also what a script started, and what an interrupt left unknown to its parent.
+            os.killpg(watch.pid, signal.SIGKILL)
+        watch.communicate()
+
+
 def run_all(jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, parallel: int | None = None) -> None:
     """Runs jobs side by side, as many at once as there are processors; on the first failure ends the others.
+
+    They end with this process too, however that comes to its end.
 
     Parameters
     ----------
@@ -122,35 +145,32 @@ def run_all(jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, p
     waiting, running = list(jobs), dict[Job, subprocess.Popen[bytes]]()
     limit = parallel or _processors()
     try:
-        while waiting or running:
-            while waiting and len(running) < limit:
-                job = waiting.pop(0)
-                with open(job.log, "wb") as log:
-                    running[job] = subprocess.Popen(
-                        job.command,
-                        cwd=job.folder,
-                        env=job.environment,
-                        start_new_session=True,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                    )
-            for job, process in list(running.items()):
-                status = process.poll()
-                if status is None:
-                    continue
-                del running[job]
-                if status:
-                    raise ToolFailed(f"{job.label} failed with status {status}: {last_error(job.log)}")
-                if done:
-                    done(job)
-            if running:
-                time.sleep(0.02)
+        with _group() as group:
+            while waiting or running:
+                while waiting and len(running) < limit:
+                    job = waiting.pop(0)
+                    with open(job.log, "wb") as log:
+                        running[job] = subprocess.Popen(
+                            job.command,
+                            cwd=job.folder,
+                            env=job.environment,
+                            process_group=group,
+                            stdin=subprocess.DEVNULL,
+                            stdout=log,
+                            stderr=subprocess.STDOUT,
+                        )
+                for job, process in list(running.items()):
+                    status = process.poll()
+                    if status is None:
+                        continue
+                    del running[job]
+                    if status:
+                        raise ToolFailed(f"{job.label} failed with status {status}: {last_error(job.log)}")
+                    if done:
+                        done(job)
+                if running:
+                    time.sleep(0.02)
     finally:
         # Reached with processes only when a sibling failed or the user interrupted.
-        for process in running.values():
-            with contextlib.suppress(ProcessLookupError):
-                # Its group: a script's tools end with it.
-                os.killpg(process.pid, signal.SIGKILL)
         for process in running.values():
             process.wait()

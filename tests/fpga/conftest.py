@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -27,6 +28,17 @@ def fake_tool(tmp_path, monkeypatch):
         return path
 
     return install
+
+
+@pytest.fixture
+def is_running():
+    """Whether a process does anything; one whose parent has died may wait, dead, for its new one."""
+
+    def ask(pid):
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+        return bool(state.strip()) and not state.startswith("Z")
+
+    return ask
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,10 @@
 import copy
 import itertools
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -298,3 +302,38 @@ def test_what_cannot_be_measured(cache):
     slow = Emitted(emitted.verilog, emitted.manifest | {"interval": 2})
     with pytest.raises(ValueError, match="plain must take a transfer of one stream in every cycle"):
         measure_energy(slow, lambda: None, config, cache=cache)
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=lambda way: way.name)
+@pytest.mark.parametrize("program", [
+    "from lnsmadam.cli import main; raise SystemExit(main(['energy', 'multiply']))",
+    "from lnsmadam.units import UNITS; from lnsmadam.fpga.energy import map_to_gates;"
+    "unit = UNITS['multiply']; map_to_gates(unit.emit(unit.configure({})))",
+], ids=["command line", "library"])  # fmt: skip
+def test_yosys_ends_with_whoever_started_it(way, program, tmp_path, fake_tool, monkeypatch, is_running):
+    """Also where that was killed and could end nothing: by the time limit of a search or of a test, for one."""
+    pids = tmp_path / "pids"
+    fake_tool("yosys", f"sleep 600 &\necho $$ $! > {pids}.new && mv {pids}.new {pids}\nwait")
+    monkeypatch.setenv("LNSMADAM_CACHE", str(tmp_path / "cache"))
+    # In a process group of its own, as a terminal starts it; the signal goes to the process alone.
+    user = subprocess.Popen(
+        [sys.executable, "-c", program],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not pids.exists():
+            assert user.poll() is None and time.monotonic() < deadline, "Yosys was never started"
+            time.sleep(0.02)
+        user.send_signal(way)
+        assert user.wait(30) != 0
+        left = [int(pid) for pid in pids.read_text().split()]
+        deadline = time.monotonic() + 20
+        while left := [pid for pid in left if is_running(pid)]:
+            assert time.monotonic() < deadline, f"{left} still run"
+            time.sleep(0.02)
+    finally:
+        user.kill()
+        user.wait()
