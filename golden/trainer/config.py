@@ -11,11 +11,16 @@ from typing import Any
 from lnsmadam.golden.antilog import octave_bits
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.lfsr import LFSRConfig
+from lnsmadam.golden.log_of_mantissa import log2_base_factor
 from lnsmadam.golden.madam_config import Rounding
 
 MAX_LAYERS, MAX_INPUTS, MAX_NEURONS = 4, 1024, 1024
 #: Largest right shift of the learning rate while training, in octaves.
 MAX_LR_SHIFT = 7
+#: Largest magnitude of a top.
+MAX_TOP = 16
+#: log2 of the largest base factor of the state.
+MAX_STATE_OCTAVE_BITS = 8
 
 
 class SecondMoment(enum.Enum):
@@ -158,6 +163,9 @@ class NetworkConfig:
             if not low <= getattr(self, name) <= high:
                 label = name.replace("_", " ").capitalize()
                 raise ValueError(f"{label} must be from {low} to {high}, not {getattr(self, name)}")
+        tops = (self.input_top, self.activation_top, self.delta_top, *self.weight_tops)
+        if not all(-MAX_TOP <= top <= MAX_TOP for top in tops):
+            raise ValueError(f"Tops must be from -{MAX_TOP} to {MAX_TOP} octaves, not {tops}")
         for top, fmt, name in (
             (self.input_top, self.activation, "Input top"), (self.activation_top, self.activation, "Activation top"),
         ):  # fmt: skip
@@ -165,6 +173,16 @@ class NetworkConfig:
                 raise ValueError(f"{name} must leave a word for the constant 1, not {top}")
         if self.logit_bits < octave_bits(self.delta.base_factor):
             raise ValueError("Logit bits must be at least those of the deltas' base factor")
+        for fmt in (self.activation, self.delta):
+            log2_base_factor(fmt)
+        if not octave_bits(self.state.base_factor) <= MAX_STATE_OCTAVE_BITS:
+            raise ValueError(
+                f"State's base factor must be at most {1 << MAX_STATE_OCTAVE_BITS}, not {self.state.base_factor:g}"
+            )
+        last = self.layers - 1
+        unused = self.sum_fraction_bits - self.logit_bits - self.source_top(last) - self.weight_tops[last]
+        if self.sum_width - min(unused, 0) > 32:
+            raise ValueError(f"Logits must have at most 32 bits, not {self.sum_width - unused}")
         bits = max(self.step_bits, self.state_fraction_bits)
         if min(self.input_noise.bits, self.neuron_noise.bits) < bits:
             raise ValueError(f"Noise must have at least {bits} bits a draw")
@@ -187,7 +205,7 @@ class NetworkConfig:
 
     def one(self, layer: int) -> int:
         """The word of the constant 1 among a layer's inputs."""
-        return self.activation.log_max - self.base_factor * self.source_top(layer)
+        return (self.activation.log_max - self.base_factor * self.source_top(layer)) & self.activation.log_mask
 
     @property
     def uses_noise(self) -> bool:
@@ -249,9 +267,9 @@ class NetworkConfig:
 #: Named choices: FO with a tracker for each input and each neuron; FX with no state beside the weights and a fixed
 #: scale; FV with FO's formats and a tracker for each weight.
 NETWORK_PRESETS: dict[str, dict[str, Any]] = {
-    "FO": {"second_moment": SecondMoment.FACTORED, "lr": -6},
+    "FO": {"second_moment": SecondMoment.FACTORED, "lr": -6, "grad_bound": 4},
     "FX": {"second_moment": SecondMoment.NONE, "lr": -2},
-    "FV": {"second_moment": SecondMoment.PER_WEIGHT, "lr": -6},
+    "FV": {"second_moment": SecondMoment.PER_WEIGHT, "lr": -6, "grad_bound": 4},
 }
 
 
