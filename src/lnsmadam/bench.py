@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from lnsmadam.cli import progress_bar
+from lnsmadam.console import progress_bar
 from lnsmadam.fpga.energy import measure_energy
 from lnsmadam.fpga.synth import measure
 from lnsmadam.golden.dot import DotConfig, dot
@@ -23,6 +23,8 @@ from lnsmadam.golden.format import LNS8, LNS16, FixedFormat
 from lnsmadam.golden.log_sum import Memory
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
 from lnsmadam.hw.emit import write_atomically
+from lnsmadam.pages import between_markers, markdown
+from lnsmadam.peers import rates
 from lnsmadam.sim.batch import compare
 from lnsmadam.sim.stimulus import stimulus
 from lnsmadam.units import UNITS
@@ -296,7 +298,8 @@ def simulation_rates() -> Iterator[tuple[str, str, float, float, str]]:
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--readme", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="File to update.")
-def main(directory: Path, readme: Path | None) -> None:
+@click.option("--torch", "torch_python", default=sys.executable, help="Interpreter that has PyTorch, a peer.")
+def main(directory: Path, readme: Path | None, torch_python: str) -> None:
     """Measures the README's figures."""
     rows: list[tuple[str, ...]] = []
     results: dict[str, Any] = {}
@@ -310,7 +313,7 @@ def main(directory: Path, readme: Path | None) -> None:
             rows.append(cost.row(figures))
             click.echo(" | ".join(rows[-1]))
         units, results["units"] = unit_table(progress)
-    targets = _markdown(("unit", "target", "cells", "MHz: median of 3 seeds (range)", "", "command"), rows)
+    targets = markdown(("unit", "target", "cells", "MHz: median of 3 seeds (range)", "", "command"), rows)
     speeds = [
         _peer_speed("golden model, LNS8 multiply-add, one core", "million", 40e6, golden_rate(), xlns_rate()),
         _peer_speed("golden dot product, LNS8, one core", "million products", 80e6, dot_rate(), xlns_dot_rate()),
@@ -318,12 +321,13 @@ def main(directory: Path, readme: Path | None) -> None:
     for title, target, rate, limit, command in simulation_rates():
         verdict = "met" if rate >= limit else "not met"
         speeds.append((title, target, f"**{rate / 1e6:.1f} million/s**", verdict, f"`{command}`"))
+    speeds.append(_network_speed(dict(rates(torch_python))))
     comparisons = list(ratios(results["units"]))
     results["comparisons"] = [list(row) for row in comparisons]
     results["speeds"] = [list(row) for row in speeds]
     headings = ("target", "measured", "", "command")
     text = "\n".join(
-        [targets, _markdown(("comparison", *headings), comparisons), _markdown(("speed", *headings), speeds)]
+        [targets, markdown(("comparison", *headings), comparisons), markdown(("speed", *headings), speeds)]
     )
     write_atomically(directory / "bench.json", json.dumps(results, indent=2) + "\n")
     write_atomically(directory / "bench.md", f"{units}\n{text}")
@@ -344,7 +348,7 @@ def unit_table(progress: Callable[[int, int, str], None]) -> tuple[str, dict[str
             figures = results[f"{unit.name}, {target}"] = measure(unit.emit(config), target, progress=progress)
             cells.append(f"{figures['lut4']} LUT4, {figures['ff']} FF, {figures['fmax_mhz']['median']:.0f} MHz")
         rows.append((f"`{unit.name}`", unit.computes, unit.promise, str(config.pipeline), *cells))
-    return _markdown(("unit", "computes", "promise", "latency", "iCE40 HX8K", "ECP5"), rows), results
+    return markdown(("unit", "computes", "promise", "latency", "iCE40 HX8K", "ECP5"), rows), results
 
 
 def _peer_speed(title: str, unit: str, least: float, rate: float, peer: float | None) -> tuple[str, ...]:
@@ -355,18 +359,22 @@ def _peer_speed(title: str, unit: str, least: float, rate: float, peer: float | 
     return title, target, measured, verdict, "`make bench`"
 
 
-def _markdown(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [headings, ("---",) * len(headings), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def between_markers(document: str, name: str, text: str) -> str:
-    """The document with ``text`` between the marker lines of ``name``; raises ``ValueError`` without them."""
-    start, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    if start not in document or end not in document:
-        raise ValueError(f"The file has no markers for {name}")
-    head, rest = document.split(start, 1)
-    return f"{head}{start}{text}{end}{rest.split(end, 1)[1]}"
+def _network_speed(measured: dict[str, float | None]) -> tuple[str, ...]:
+    """Row of the golden network's rate beside the float libraries'."""
+    golden = {name: rate for name, rate in measured.items() if rate and name.startswith("golden network")}
+    peers = [
+        f"{name}: {rate:,.0f}" if rate else f"{name} is not installed"
+        for name, rate in measured.items()
+        if name not in golden
+    ]
+    rate = golden["golden network, FO"]
+    return (
+        "golden network, 64-32-10, FO, learning one sample at a time, one core",
+        "≥ 15 000 samples/s",
+        f"**{rate:,.0f} samples/s** ({'; '.join(peers)})",
+        "met" if rate >= 15000 else "not met",
+        "`python -m lnsmadam.peers`",
+    )
 
 
 if __name__ == "__main__":
