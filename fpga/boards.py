@@ -51,6 +51,7 @@ BOARDS = {
         Board("ulx3s-25f", "Radiona ULX3S 25F", "ulx3s", "ULX3S_25F_Platform", "ecp5", "bit"),
         Board("ulx3s-45f", "Radiona ULX3S 45F", "ulx3s", "ULX3S_45F_Platform", "ecp5", "bit"),
         Board("ulx3s-85f", "Radiona ULX3S 85F", "ulx3s", "ULX3S_85F_Platform", "ecp5", "bit"),
+        Board("ecp5-evn", "Lattice ECP5-5G Evaluation", "ecp5_5g_evn", "ECP55GEVNPlatform", "ecp5", "bit"),
     )
 }
 

@@ -1,4 +1,4 @@
-"""A bitstream of units behind a board's serial line."""
+"""Bitstreams for boards, and that of units behind a serial line."""
 
 import contextlib
 import json
@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,22 @@ def _timing(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run_tools(board: Board, platform: Any, top: Top, folder: Path) -> tuple[dict[str, Any], str]:
+def check_baud(baud: int) -> None:
+    """Raises ``ValueError`` for a line that is too slow for the board's patience."""
+    if baud < SLOWEST_BAUD:
+        raise ValueError(f"Baud rate must be at least {SLOWEST_BAUD}, not {baud}: the board drops slower packets")
+
+
+def _run_tools(
+    board: Board, platform: Any, top: Any, folder: Path, options: Mapping[str, str], check: Callable[[str], None] | None
+) -> tuple[dict[str, Any], str]:
     """Builds in ``folder``; returns nextpnr's report and the log."""
     environment = {tools.variable(name): tools.find(name) for name in board.tools}
     plan = platform.build(
-        top, name=NAME, do_build=False, do_program=False, nextpnr_opts="--seed 1 --report report.json"
+        top, name=NAME, do_build=False, do_program=False, nextpnr_opts="--seed 1 --report report.json", **options
     )
+    if check:
+        check(plan.files[f"{NAME}.il"])
     plan.extract(folder)
     console = folder / "console.txt"
     job = tools.Job(
@@ -81,12 +91,15 @@ def _run_tools(board: Board, platform: Any, top: Top, folder: Path) -> tuple[dic
     return json.loads((folder / "report.json").read_text(encoding="utf-8")), _concatenate(folder, console)
 
 
-def build(
-    board: str | Board,
-    units: Sequence[UnitComponent],
+def make_bitstream(
+    board: Board,
+    platform: Any,
+    top: Any,
     directory: Path,
     *,
-    baud: int = DEFAULT_BAUD,
+    details: Mapping[str, Any],
+    options: Mapping[str, str] | None = None,
+    check: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Makes ``BOARD.bin`` or ``BOARD.bit``, ``report.json`` and ``tools.log`` in ``directory``.
@@ -96,38 +109,33 @@ def build(
 
     Parameters
     ----------
-    board : str or Board
-        A name of :data:`~lnsmadam.fpga.boards.BOARDS` or an alias.
-    units : sequence of UnitComponent
-        What the board answers to, see :class:`~lnsmadam.fpga.top.PacketServer`.
-    baud : int
-        Bits per second of the serial line.
+    board : Board
+    platform : Platform
+        ``board.make()``.
+    top : Elaboratable
+        The design.
+    directory : Path
+    details : dict, JSON types
+        What the report says of the design.
+    options : dict of str, optional
+        More overrides of the platform's build, such as ``synth_opts``.
+    check : callable, optional
+        Told the design's RTLIL before synthesis; what it raises ends the build.
     progress : callable, optional
         Called with (steps done, steps in all, what is being done).
 
     Returns
     -------
     dict, what report.json holds
-        ``board``, ``part``, ``clock_mhz``, ``baud``, ``units`` (number, ports and parameters of each),
-        ``utilisation`` (used and available of each kind of cell), ``timing`` (MHz reached and needed of each
-        clock), ``bitstream``, ``tools``.
+        ``board``, ``title``, ``part``, ``bitstream``, ``details``, ``utilisation`` (used and available of each kind
+        of cell), ``timing`` (MHz reached and needed of each clock), ``tools``.
 
     Raises
     ------
-    ValueError
-        No such board, no units, or a baud rate that the clock cannot make.
     ~lnsmadam.hw.toolchain.ToolError
-        A tool is missing or failed, the design does not fit, or does not reach the board's clock; one line.
+        A tool is missing or failed, the design does not fit, or does not reach its clocks; one line.
     """
-    if isinstance(board, str):
-        board = board_named(board)
-    check_units(units)
     directory = Path(directory)
-    platform = board.make()
-    clock_hz = float(platform.default_clk_frequency)
-    divisor = divisor_of(clock_hz, baud)
-    if baud < SLOWEST_BAUD:
-        raise ValueError(f"Baud rate must be at least {SLOWEST_BAUD}, not {baud}: the board drops slower packets")
 
     def tell(done: int, what: str) -> None:
         if progress:
@@ -135,25 +143,21 @@ def build(
 
     tell(0, "Finding the tools")
     versions = {name: tools.version(name) for name in board.tools[:2]}
-    ports = describe(units)
     tell(1, f"Synthesis, place and route for {board.name}")
     directory.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".building-", dir=directory))
     try:
-        top = Top(units, divisor=divisor, timeout=round(clock_hz * TIMEOUT_S))
-        routed, log = _run_tools(board, platform, top, folder)
+        routed, log = _run_tools(board, platform, top, folder, options or {}, check)
         tell(2, "Writing the report")
         bitstream = f"{board.name}.{board.bitstream}"
         report = {
             "board": board.name,
             "title": board.title,
             "part": f"{platform.device}-{platform.package}",
-            "clock_mhz": clock_hz / 1e6,
-            "baud": baud,
             "bitstream": bitstream,
+            **details,
             "utilisation": {kind: cell for kind, cell in sorted(routed["utilization"].items()) if cell["used"]},
             "timing": _timing(routed),
-            "units": [port.describe() for port in ports],
             "tools": versions,
         }
         (folder / "final.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -169,3 +173,52 @@ def build(
             directory.rmdir()
     tell(3, f"{board.name} done")
     return report
+
+
+def build(
+    board: str | Board,
+    units: Sequence[UnitComponent],
+    directory: Path,
+    *,
+    baud: int = DEFAULT_BAUD,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Makes a bitstream of units behind the serial line, see :func:`make_bitstream`.
+
+    Parameters
+    ----------
+    board : str or Board
+        A name of :data:`~lnsmadam.fpga.boards.BOARDS` or an alias.
+    units : sequence of UnitComponent
+        What the board answers to, see :class:`~lnsmadam.fpga.top.PacketServer`.
+    baud : int
+        Bits per second of the serial line.
+    progress : callable, optional
+        Called with (steps done, steps in all, what is being done).
+
+    Returns
+    -------
+    dict, what report.json holds
+        Its details are ``clock_mhz``, ``baud``, and ``units``: number, ports and parameters of each.
+
+    Raises
+    ------
+    ValueError
+        No such board, no units, or a baud rate that the clock cannot make.
+    ~lnsmadam.hw.toolchain.ToolError
+        A tool is missing or failed, the design does not fit, or does not reach the board's clock; one line.
+    """
+    if isinstance(board, str):
+        board = board_named(board)
+    check_units(units)
+    platform = board.make()
+    clock_hz = float(platform.default_clk_frequency)
+    divisor = divisor_of(clock_hz, baud)
+    check_baud(baud)
+    details = {
+        "clock_mhz": clock_hz / 1e6,
+        "baud": baud,
+        "units": [port.describe() for port in describe(units)],
+    }
+    top = Top(units, divisor=divisor, timeout=round(clock_hz * TIMEOUT_S))
+    return make_bitstream(board, platform, top, directory, details=details, progress=progress)

@@ -36,14 +36,17 @@ class UARTReceiver(wiring.Component):  # type: ignore[misc]  # Amaranth has no t
     rx : ``In(1)``
         The line, asynchronous; idle is 1.
     o : ``Out(stream.Signature(8))``
+    busy : ``Out(1)``
+        A byte is on its way, or waits at ``o``.
     """
 
     rx: Signal
     o: stream.Interface
+    busy: Signal
 
     def __init__(self, divisor: int):
         self.divisor = divisor
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))})
+        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8)), "busy": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -58,7 +61,8 @@ class UARTReceiver(wiring.Component):  # type: ignore[misc]  # Amaranth has no t
             m.d.sync += self.o.valid.eq(0)
         with m.If(timer != 0):
             m.d.sync += timer.eq(timer - 1)
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE") | ~rx | self.o.valid)
             with m.State("IDLE"):
                 with m.If(~rx):
                     # The two registers of the synchroniser are already part of the first half bit.
