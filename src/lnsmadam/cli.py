@@ -8,19 +8,16 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from lnsmadam.build_cli import build
+from lnsmadam.console import console, progress_bar
 from lnsmadam.demo import HardwareDiffers, run_demo
-from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
-from lnsmadam.fpga.build import build as build_board
 from lnsmadam.fpga.energy import PROXY, GatesDiffer, Operands, measure_energy
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
@@ -31,28 +28,8 @@ from lnsmadam.hw.toolchain import ToolError
 from lnsmadam.options import unit_options
 from lnsmadam.sim.simulate import simulate as run_simulation
 from lnsmadam.sim.vectors import DEFAULT_VECTORS, MAX_VECTORS, write_vectors
+from lnsmadam.train_cli import COMMANDS, generate_trainer
 from lnsmadam.units import UNITS, Unit, unit_named
-
-
-def console() -> Console:
-    """Where results go; wide enough for the tables when it is not a terminal."""
-    out = Console()
-    return out if out.is_terminal else Console(width=140)
-
-
-@contextmanager
-def progress_bar(transient: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """A function ``(what, done, total)`` that shows one bar on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    errors = Console(stderr=True)
-    # In a log or a script's pipe a bar is noise, and an error must be one line.
-    with Progress(*columns, console=errors, transient=transient, disable=not errors.is_terminal) as bars:
-        task = bars.add_task("", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total or None)
-
-        yield show
 
 
 class UnitGroup(click.Group):
@@ -64,7 +41,8 @@ class UnitGroup(click.Group):
             self.add_command(make(unit))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        unit_named(args[0])
+        if args[0] not in self.commands:
+            unit_named(args[0])
         return super().resolve_command(ctx, args)
 
 
@@ -90,6 +68,12 @@ def list_units() -> None:
             unit.promise,
             " ".join([*(["--format"] if unit.main_format else []), pipeline, *own]),
         )
+    table.add_row(
+        "trainer",
+        "a multilayer network that learns on the chip: forward, backward, Madam update",
+        "bit-exact to the golden network, weight for weight",
+        " ".join(f"--{option.name}" for option in generate_trainer.params if option.name != "output"),
+    )
     console().print(table)
 
 
@@ -288,21 +272,11 @@ GROUPS = (
 )
 for _name, _help, _make in GROUPS:
     cli.add_command(UnitGroup(_name, _help, _make))
-
-
-@cli.command()
-@click.option("--board", required=True, help=f"One of {', '.join(BOARDS)}.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-@click.option("--baud", type=click.IntRange(1), default=DEFAULT_BAUD, show_default=True, help="Of the serial line.")
-def build(board: str, output: Path, baud: int) -> None:
-    """Makes a bitstream: multiply-add and Madam update behind the board's UART."""
-    chosen = board_named(board)
-    units = [UNITS[name].build(UNITS[name].configure({})) for name in ("multiply_add", "madam_update")]
-    with progress_bar() as show:
-        report = build_board(
-            chosen, units, output, baud=baud, progress=lambda done, total, what: show(what, done, total)
-        )
-    click.echo(f"{output / report['bitstream']}\n{output / 'report.json'}\n{output / 'tools.log'}")
+    if _name == "generate":
+        # It is no unit: it has more than two streams, and nothing but its own commands simulates and measures it.
+        cli.commands[_name].add_command(generate_trainer)  # type: ignore[attr-defined]
+for _command in (build, *COMMANDS):
+    cli.add_command(_command)
 
 
 @cli.command()

@@ -45,6 +45,8 @@ BOARD = "icebreaker"
 CHUNK = 1 << 19
 #: Epochs from one whose multiply-adds are replayed to the next; the first and the last are always among them.
 KEPT_EVERY = 5
+#: Epochs in which the trainer's Verilog learns.
+LEARNING_EPOCHS = 40
 #: Points of an error plot; where a format has more z, each shows the largest error of its share of them.
 POINTS = 600
 
@@ -283,17 +285,26 @@ def _versions(cost: list[dict[str, Any]], board: dict[str, Any]) -> dict[str, st
     }
 
 
-def run_demo(directory: Path, *, progress: Progress | None = None, training: TrainingConfig | None = None) -> Path:
-    """Trains on the digits, replays what the training met in the Verilog of both units, measures and reports.
+def run_demo(
+    directory: Path,
+    *,
+    progress: Progress | None = None,
+    training: TrainingConfig | None = None,
+    learning_epochs: int = LEARNING_EPOCHS,
+) -> Path:
+    """Trains on the digits, replays what the training met in the Verilog of both units, measures, lets the trainer's
+    Verilog learn the same digits, and reports.
 
     Parameters
     ----------
     directory : Path
-        Takes ``report.html``, ``report.json``, the Verilog of the units in ``verilog``, and the bitstream with its
-        report and log in ``icebreaker``.
+        Takes ``report.html``, ``report.json``, the Verilog of the units and of the trainer in ``verilog``, and the
+        bitstream with its report and log in ``icebreaker``.
     progress : callable, optional
         Called often with (what, done, total).
     training : TrainingConfig, optional
+    learning_epochs : int
+        Of the trainer.
 
     Returns
     -------
@@ -309,7 +320,8 @@ def run_demo(directory: Path, *, progress: Progress | None = None, training: Tra
         A tool is missing or failed; one line.
     """
     check_extras()
-    # They import the extra's packages.
+    # They import the extra's packages, and Numba, which takes its time.
+    from lnsmadam.demo_trainer import learn_in_hardware
     from lnsmadam.report import render
 
     say = progress or (lambda what, done, total: None)
@@ -359,14 +371,20 @@ def run_demo(directory: Path, *, progress: Progress | None = None, training: Tra
     )
     lap("bitstream")
 
+    figures["learning"] = learn_in_hardware(
+        split, directory / "verilog", epochs=learning_epochs, hidden=config.hidden, progress=say
+    )
+    lap("learning")
+
     figures["tools"] = _versions(figures["cost"], figures["board"])
-    figures["passed"] = all(entry["passed"] for entry in replays)
+    compared = [*replays, {"unit": "trainer", **figures["learning"]}]
+    figures["passed"] = all(entry["passed"] for entry in compared)
     figures["seconds"] = {**times, "total": round(time.perf_counter() - started, 1)}
     say("Writing the report", 0, 0)
     html = render(figures)
     write_atomically(data, json.dumps(figures, indent=1) + "\n")
     write_atomically(page, html)
     if not figures["passed"]:
-        failed = next(entry for entry in replays if not entry["passed"])
+        failed = next(entry for entry in compared if not entry["passed"])
         raise HardwareDiffers(f"{failed['unit']}: {failed['failure'] or 'not all was compared'}", page)
     return page

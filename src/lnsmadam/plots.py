@@ -66,6 +66,41 @@ def accuracy_plot(training: Mapping[str, Any]) -> str:
     return _svg(figure, "Test accuracy by epoch")
 
 
+def learning_plot(learning: Mapping[str, Any]) -> str:
+    """Test accuracy by epoch, of the machine and under Adam; Adam's first point is that after one epoch."""
+    with matplotlib.rc_context(_STYLE):
+        figure, (axes,) = _figure(8.6, 3.2)
+        machine, adam = (100 * np.array(learning[name]) for name in ("accuracy", "adam"))
+        bottom = min(80, 10 * (min(*machine[1:], *adam) // 10))
+        axes.plot(range(1, len(adam) + 1), adam, "s--", color=ORANGE, markersize=3, label="float32, Adam, batch 16")
+        axes.plot(
+            range(1, len(machine)), machine[1:], "o-", color=BLUE, markersize=3.5, label="emitted Verilog, batch 1"
+        )
+        axes.set(xlabel="epoch", ylabel="test accuracy, %", ylim=(bottom, 100.5), xlim=(0.2, len(machine) - 0.2))
+        axes.legend(loc="lower right")
+    return _svg(figure, "Test accuracy of the trainer by epoch")
+
+
+def schedule_plot(schedule: Sequence[Mapping[str, Any]]) -> str:
+    """What the machine does, cycle by cycle, while it learns samples back to back."""
+    colors = {"forward": BLUE, "loss": GREY, "learn": GREEN}
+    with matplotlib.rc_context(_STYLE):
+        figure, (axes,) = _figure(8.6, 1.5)
+        for run in schedule:
+            if run["phase"] not in colors:
+                continue
+            axes.barh(0, run["cycles"], left=run["start"], color=colors[run["phase"]], height=0.8, linewidth=0)
+            if run["cycles"] > 60:
+                text = f"{run['phase']}\n{run['cycles']}"
+                axes.text(
+                    run["start"] + run["cycles"] / 2, 0, text, ha="center", va="center", fontsize=8.5, color="white"
+                )
+        end = max((run["start"] + run["cycles"] for run in schedule), default=1)
+        axes.set(xlabel="cycle", xlim=(0, end), ylim=(-0.5, 0.5), yticks=[])
+        axes.spines["left"].set_visible(False)
+    return _svg(figure, "Cycles of three samples")
+
+
 def _envelope(axes: Axes, curve: Mapping[str, Any], color: str, label: str) -> None:
     octaves, low, high = (np.array(curve[name]) for name in ("octaves", "low", "high"))
     if np.array_equal(low, high):

@@ -125,6 +125,8 @@ def render(figures: Mapping[str, Any]) -> str:
         "errors": plots.error_plot(figures["errors"]),
         "histograms": plots.histogram_plot(training),
         "cost": plots.cost_plot(_bars(tables[0])),
+        "learning": plots.learning_plot(figures["learning"]),
+        "schedule": plots.schedule_plot(figures["learning"]["schedule"]),
     }
     return environment.get_template(_TEMPLATE).render(
         **figures,
@@ -132,6 +134,8 @@ def render(figures: Mapping[str, Any]) -> str:
         drawings={name: _unique(name, text) for name, text in drawings.items()},
         final=_last_three(training["accuracy"]),
         final_adam=_last_three(training["adam"]),
+        learned=_last_three(figures["learning"]["accuracy"]),
+        learned_adam=_last_three(figures["learning"]["adam"]),
     )
 
 

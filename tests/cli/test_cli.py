@@ -20,6 +20,10 @@ REFUSED = {
     "simulate nothing": "Unit must be one of multiply, .*, not 'nothing'",
     "synth nothing": "Unit must be one of multiply, .*, not 'nothing'",
     "frobnicate": "No such command 'frobnicate'",
+    "generate trainer --sizes 64": "Network must have 1 to 4 layers, not 0",
+    "generate trainer --sizes 64-x-10": "'--sizes': '64-x-10' is not a list of layer sizes such as 64-32-10",
+    "generate trainer --lanes 65": "'--lanes': 65 is not in the range",
+    "generate trainer --preset fz": "'--preset': 'fz' is not one of",
     "generate sqrt --frobnicate": "No such option '?--frobnicate",
     "generate sqrt surplus": "[Uu]nexpected extra argument",
     "generate sqrt --format lns9": "'--format': 'lns9' is none of lns6, .*, WIDTH:BASE_FACTOR, levels:COUNT:RATIO",
@@ -51,6 +55,10 @@ REFUSED = {
     "synth sqrt --seeds a,b": "'--seeds': 'a,b' is not a list of integers such as 1,2,3",
     "synth sqrt --seeds ,": "'--seeds'",
     "build --board nowhere -o out": "Board must be one of icebreaker, .*, not 'nowhere'",
+    "build --board ulx3s-25f --design units --lanes 3 -o out": "--lanes is an option of --design trainer",
+    "build --board hx8k-evn --lanes 64 -o out": "Network does not fit on hx8k-evn .*: it needs .* blocks of RAM of 32",
+    "build --board icebreaker --sizes 784-128-10 -o out": "Samples must fit in .*, not",
+    "build --board ulx3s-45f -o out": "Board must be one of icebreaker, .*, not 'ulx3s-45f'",
     "build -o out": "Missing option '--board'",
     "build --board icebreaker": "Missing option '-o' / '--output'",
     "build --board icebreaker -o out --baud 0": "'--baud': 0 is not in the range",
@@ -87,7 +95,7 @@ def test_list_shows_every_unit(typed):
     done = typed("list")
     assert done.returncode == 0 and done.stderr == ""
     rows = [line.split("│")[1].strip() for line in done.stdout.splitlines() if line.startswith("│")]
-    assert [name for name in rows if name] == list(UNITS)
+    assert [name for name in rows if name] == [*UNITS, "trainer"]
     for unit in UNITS.values():
         for option in unit.options:
             assert f"--{option.name.replace('_', '-')}" in done.stdout, option.name

@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lnsmadam import demo
+from lnsmadam import demo, demo_trainer
 from lnsmadam.demo import HardwareDiffers, error_curves, log_histogram, replay, run_demo, samples_of
 from lnsmadam.digits import TrainingConfig, load_digits, train
 from lnsmadam.golden.format import LNS8
 from lnsmadam.golden.multiply_add import MultiplyAddConfig
 from lnsmadam.hw.emit import emit
+from lnsmadam.hw.trainer.core import Trainer
+from lnsmadam.hw.trainer.emit import emit_trainer
 from lnsmadam.units import UNITS
 
 SMALL = TrainingConfig(epochs=1, hidden=6)
@@ -146,25 +148,33 @@ def canned(monkeypatch, small_split):
 
 def test_flow_and_page(canned, tmp_path):
     seen = []
-    page = run_demo(tmp_path, progress=lambda *step: seen.append(step), training=SMALL)
+    page = run_demo(tmp_path, progress=lambda *step: seen.append(step), training=SMALL, learning_epochs=2)
     assert page == tmp_path / "report.html"
     text, figures = page.read_text(encoding="utf-8"), json.loads((tmp_path / "report.json").read_text())
     parsed = _Page(text)
-    assert parsed.sections == ["compared", "accuracy", "error", "cost", "bitstream", "tools"]
+    assert parsed.sections == ["compared", "accuracy", "learning", "error", "cost", "bitstream", "tools"]
     assert parsed.links == [], "the page needs the network"
     assert not re.search(r"url\((?!#)|@import|<script", text)
     assert len(parsed.identifiers) == len(set(parsed.identifiers))
-    assert text.count("<svg ") == 4
+    assert text.count("<svg ") == 6
     assert figures["passed"] and "all equal" in text and "differs" not in text
     compared = figures["replay"][0]["compared"]
     assert compared > 0 and f"{compared:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") in text
     for wanted in ("HardFloat", "Adam lane", "ICESTORM_LC", "Yosys canned", "A board", "201"):
         assert wanted in text
+    learning = figures["learning"]
+    assert learning["passed"] and learning["layers"] == [64, 6, 10] and learning["samples"] == 2 * 96
+    assert len(learning["accuracy"]) == 3 and len(learning["adam"]) == 2
+    # Of each epoch: three words a sample, the test images' classes, weights, trackers and registers.
+    assert learning["compared"] == 2 * (3 * 96 + 500 + 65 * 6 + 7 * 10 + 65 + 6 + 7 + 10 + 3)
+    assert {run["phase"] for run in learning["schedule"]} == {"idle", "forward", "loss", "learn"}
     for row in figures["cost"]:
         assert row["command"] in text
     # Two formats of the multiply-add in two memories, and the Madam update, on two parts.
     assert len(figures["cost"]) == 10
-    assert {path.name for path in (tmp_path / "verilog").iterdir()} >= {"multiply_add.v", "madam_update.v"}
+    assert {path.name for path in (tmp_path / "verilog").iterdir()} >= {
+        *("multiply_add.v", "madam_update.v", "trainer.v", "trainer.json"),
+    }
     assert {what.split(",")[0] for what, _, _ in seen} >= {"Training", "Writing the report"}
     assert all(done <= total or total == 0 for _, done, total in seen)
 
@@ -180,10 +190,28 @@ def test_difference_is_reported(canned, tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo, "replay", broken)
     with pytest.raises(HardwareDiffers, match="multiply_add: transfer .* got .* want") as caught:
-        run_demo(tmp_path, training=SMALL)
+        run_demo(tmp_path, training=SMALL, learning_epochs=1)
     text = caught.value.report.read_text(encoding="utf-8")
     assert "Hardware and model differ" in text and "got" in text
     assert not json.loads((tmp_path / "report.json").read_text())["passed"]
+
+
+def test_a_trainer_that_differs_is_reported(canned, tmp_path, monkeypatch):
+    def of_another_network(trainer):
+        # Amaranth warns of a component that nothing came of.
+        emit_trainer(trainer)
+        network = replace(trainer.config.network, grad_bound=1)
+        return emit_trainer(Trainer(replace(trainer.config, network=network)))
+
+    monkeypatch.setattr(demo_trainer, "emit_trainer", of_another_network)
+    with pytest.raises(
+        HardwareDiffers, match="trainer: epoch 1: (sample|weight of layer|tracker of layer).* got"
+    ) as caught:
+        run_demo(tmp_path, training=SMALL, learning_epochs=2)
+    text = caught.value.report.read_text(encoding="utf-8")
+    assert "Hardware and model differ" in text and "epoch 1: " in text
+    learning = json.loads((tmp_path / "report.json").read_text())["learning"]
+    assert not learning["passed"] and learning["failure"] and len(learning["accuracy"]) == 2
 
 
 def test_failed_run_leaves_no_old_report(canned, tmp_path, monkeypatch):

@@ -43,6 +43,25 @@ def test_every_unit(name, tmp_path, capsys):
     assert manifest == unit.emit(unit.configure({})).manifest and files(tmp_path) == [f"{name}.json", f"{name}.v"]
 
 
+def test_trainer(tmp_path, capsys):
+    line = ["generate", "trainer", "--preset", "fx", "--sizes", "5-4-3", "--lanes", "2", "-o"]
+    for folder in ("a", "b"):
+        assert main([*line, str(tmp_path / folder)]) == 0
+    assert files(tmp_path / "a") == ["trainer.json", "trainer.v"]
+    assert all(
+        (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files(tmp_path / "a")
+    )
+    manifest = json.loads((tmp_path / "a" / "trainer.json").read_text())
+    network = manifest["parameters"]["network"]
+    assert (network["sizes"], network["second_moment"], manifest["parameters"]["lanes"]) == ([5, 4, 3], "none", 2)
+    verilog = (tmp_path / "a" / "trainer.v").read_text()
+    header = verilog[verilog.index("module trainer(") :].partition("(")[2].partition(")")[0]
+    ports = {"clk", "rst", "idle", "phase", *(entry["port"] for entry in manifest["settings"].values())}
+    for stream in manifest["inputs"] + manifest["outputs"]:
+        ports |= {stream["valid"], stream["ready"], stream["payload"]}
+    assert {port.strip() for port in header.split(",")} == ports
+
+
 @pytest.mark.parametrize("interface, ports", [
     ("stream", ["clk", "i__payload", "o__valid"]),
     ("axis", ["aclk", "aresetn", "s_axis_tdata", "s_axis_tlast", "m_axis_tready"]),

@@ -1,0 +1,286 @@
+"""``lnsmadam train`` and what goes with it on the command line."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lnsmadam.datasets import TASKS
+from lnsmadam.fpga.boards import DEFAULT_BAUD
+from lnsmadam.fpga.link import LinkError
+from lnsmadam.fpga.trainer.boards import TRAINER_BOARDS, trainer_board
+from lnsmadam.golden.trainer.config import NETWORK_PRESETS, NetworkConfig, network_preset
+from lnsmadam.golden.trainer.layout import MAX_LANES
+from lnsmadam.sim.batch import HardwareFault
+
+if TYPE_CHECKING:
+    # The compiled network takes a second to import: only the commands that use it do.
+    from lnsmadam.train import Live, Plan, Result, Tell
+
+DEFAULT_LANES = 8
+PRESETS = click.Choice(list(NETWORK_PRESETS), case_sensitive=False)
+PRESET_HELP = "Formats, and where the second moment lives."
+SIZES_HELP = "Inputs, hidden layers, classes."
+
+#: What a serial port's driver can be asked for.
+MAX_BAUD = (1 << 31) - 1
+
+#: The one that is simulated unless another is named: it holds all digits.
+DEFAULT_BOARD = "icebreaker"
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """Layer sizes as ``64-32-10``."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in value.split("-"))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of layer sizes such as 64-32-10", param, ctx)
+
+
+@contextmanager
+def live_bar() -> Iterator["Tell"]:
+    """A function of :class:`~lnsmadam.train.Live` that shows it on standard error."""
+    figures = TextColumn("{task.fields[figures]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), figures, TimeElapsedColumn())
+    errors = Console(stderr=True)
+    # In a log or a script's pipe a bar is noise; lines for standard output pass above it only on a terminal.
+    with Progress(
+        *columns, console=errors, transient=True, disable=not errors.is_terminal, redirect_stdout=sys.stdout.isatty()
+    ) as bars:
+        task = bars.add_task("", total=None, figures="")
+
+        def tell(live: "Live") -> None:
+            known = live.accuracy is not None and live.gated is not None
+            shares = f"accuracy {live.accuracy:.1%}  gated {live.gated:.0%}  " if known else ""
+            figures = f"{shares}{live.samples_per_second:,.0f} samples/s"
+            bars.update(task, description=f"Epoch {live.epoch}", completed=live.done, total=live.count, figures=figures)
+
+        yield tell
+
+
+def _line(result: "Result", epochs: int) -> str:
+    """An epoch in one line."""
+    live = result.live
+    compared = f"  {result.compared:,} words equal to golden" if result.compared and not result.difference else ""
+    return (
+        f"epoch {live.epoch}/{epochs}  training {live.accuracy:.1%}  test {result.test_accuracy:.1%}  "
+        f"gated {live.gated:.0%}  {live.samples_per_second:,.0f} samples/s{compared}"
+    )
+
+
+def _plan(
+    preset: str | None,
+    sizes: tuple[int, ...] | None,
+    data: str | None,
+    gate: float | None,
+    seed: int | None,
+    epochs: int | None,
+    resume: Path | None,
+    held: NetworkConfig | None,
+) -> tuple["Plan", str]:
+    """What is to be trained, and the name of its data set. ``held`` is the network of a board that says which."""
+    from lnsmadam.golden.trainer import files
+    from lnsmadam.golden.trainer.state import initial
+    from lnsmadam.train import Plan
+
+    if resume is None:
+        task = TASKS[data or "digits"]
+        network = held or network_preset(preset or "FO", sizes or task.sizes)
+        network = dataclasses.replace(network, gate=gate)
+        seed = seed or 0
+        return Plan.of_task(
+            task, network, initial(network, seed), seed=seed, epochs=epochs or task.epochs
+        ), task.name  # fmt: skip
+    (network, state), run = files.load(resume), files.load_run(resume)
+    if run.get("data") not in TASKS or not all(isinstance(run.get(name), int) for name in ("seed", "epochs", "done")):
+        raise ValueError(f"{resume} does not say of which training it is: it cannot be resumed")
+    given = {"seed": seed, "data": data, "gate": gate, "sizes": sizes}
+    kept = {"seed": run["seed"], "data": run["data"], "gate": network.gate, "sizes": network.sizes}
+    for name, value in given.items():
+        if value is not None and value != kept[name]:
+            raise ValueError(f"--{name} must be that of {resume}, {_shown(kept[name])}, not {_shown(value)}")
+    if preset is not None and not _is_preset(network, preset):
+        raise ValueError(f"--preset must be that of {resume}, which is not {preset}")
+    epochs = epochs or run["epochs"]
+    if run["done"] >= epochs:
+        raise ValueError(f"{resume} has all of {epochs} epochs behind it: --epochs must be above {run['done']}")
+    plan = Plan.of_task(
+        TASKS[run["data"]], network, state, seed=run["seed"], epochs=epochs, first_epoch=run["done"]
+    )  # fmt: skip
+    return plan, run["data"]
+
+
+def _shown(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+def _is_preset(network: NetworkConfig, preset: str) -> bool:
+    return network == network_preset(preset, network.sizes, gate=network.gate)
+
+
+@click.command()
+@click.option("--on", "where", type=click.Choice(["golden", "rtl", "board"]), default="golden", show_default=True)
+@click.option("--port", help="Of the board, or the one that `lnsmadam board-sim` prints.")
+@click.option(
+    "--baud", type=click.IntRange(1, MAX_BAUD), default=DEFAULT_BAUD, show_default=True, help="Of the board's line."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Of the board's answers, in seconds."
+)
+@click.option("--data", type=click.Choice(list(TASKS)), help="Data set.  [default: digits]")
+@click.option("--preset", type=PRESETS, help=f"{PRESET_HELP}  [default: FO, or the board's]")
+@click.option("--sizes", type=Sizes(), help=f"{SIZES_HELP}  [default: the data set's, or the board's]")
+@click.option("--epochs", type=click.IntRange(1), help="In all.  [default: the data set's]")
+@click.option("--gate", type=click.FLOAT, help="Samples right by this margin, in octaves, are not learned.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of first weights and order.  [default: 0]")
+@click.option("--lanes", type=click.IntRange(1, MAX_LANES), help=f"Of --on rtl.  [default: {DEFAULT_LANES}]")
+@click.option("--compare/--no-compare", default=False, help="A board with golden, after every epoch; rtl always is.")
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Writes the network after every epoch.")
+@click.option("--resume", type=click.Path(dir_okay=False, path_type=Path), help="Goes on where a saved one stopped.")
+def train(
+    where: str,
+    port: str | None,
+    baud: int,
+    timeout: float,
+    lanes: int | None,
+    compare: bool,
+    save: Path | None,
+    epochs: int | None,
+    resume: Path | None,
+    **options: Any,
+) -> int:
+    """Trains a network, sample by sample, in LNS words.
+
+    In the golden model, in the emitted Verilog (rtl), or on a board: the same bits. Prints a line an epoch.
+    """
+    if (port is None) == (where == "board"):
+        raise click.UsageError("--on board needs --port" if port is None else "--port goes with --on board")
+    if lanes is not None and where != "rtl":
+        raise click.UsageError("--lanes goes with --on rtl: they change no bit, and a board has its own")
+    if compare and where == "golden":
+        raise click.UsageError("--compare goes with --on board")
+    from lnsmadam import train as training
+    from lnsmadam.fpga.trainer.host import Trainer
+    from lnsmadam.golden.trainer import files
+
+    held = None
+    try:
+        if port is not None and resume is None and options["preset"] is None and options["sizes"] is None:
+            with Trainer(port, baud=baud, timeout=timeout) as board:
+                held = board.network
+        plan, data = _plan(epochs=epochs, resume=resume, held=held, **options)
+        with live_bar() as tell:
+            if where == "golden":
+                results = training.train_on_golden(plan, tell)
+            elif where == "rtl":
+                results = training.train_on_rtl(plan, lanes or DEFAULT_LANES, tell)
+            else:
+                assert port is not None
+                results = training.train_on_board(plan, port, tell, baud=baud, compare=compare, timeout=timeout)
+            for result in results:
+                click.echo(_line(result, plan.epochs))
+                if result.difference is not None:
+                    click.echo(f"lnsmadam: epoch {result.live.epoch}: {result.difference}", err=True)
+                    return 1
+                if save is not None:
+                    left = training.continued(plan, result.live.epoch, result.state)
+                    files.save(save, plan.network, result.state, training.describe(left, data))
+    except LinkError as error:
+        raise click.ClickException(str(error)) from None
+    except HardwareFault as error:
+        click.echo(f"lnsmadam: {error}", err=True)
+        return 1
+    if save is not None:
+        click.echo(save)
+    return 0
+
+
+def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a command with what makes a machine: preset, sizes and lanes."""
+    for option in (
+        click.option("--lanes", type=click.IntRange(1, MAX_LANES), default=DEFAULT_LANES, show_default=True),
+        click.option("--sizes", type=Sizes(), default="64-32-10", show_default=True, help=SIZES_HELP),
+        click.option("--preset", type=PRESETS, default="FO", show_default=True, help=PRESET_HELP),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("trainer", help="Writes trainer.v and trainer.json: a network that learns, and its machine.")
+@machine_options
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+def generate_trainer(preset: str, sizes: tuple[int, ...], lanes: int, output: Path) -> None:
+    from lnsmadam.golden.trainer.machine import TrainerConfig
+    from lnsmadam.hw.trainer.core import Trainer
+    from lnsmadam.hw.trainer.emit import emit_trainer
+
+    machine = TrainerConfig(network=network_preset(preset, sizes), lanes=lanes)
+    for path in emit_trainer(Trainer(machine)).write(output):
+        click.echo(path)
+
+
+@click.command("board-sim")
+@click.option("--board", default=DEFAULT_BOARD, show_default=True, help=f"One of {', '.join(TRAINER_BOARDS)}.")
+@click.option("--preset", type=PRESETS, help=f"{PRESET_HELP}  [default: the board's]")
+@click.option("--sizes", type=Sizes(), help=f"{SIZES_HELP}  [default: the board's]")
+@click.option("--lanes", type=click.IntRange(1, MAX_LANES), help="[default: the board's]")
+@click.option("--capacity", type=click.IntRange(2, 1 << 14), help="Of its memory, in samples.  [default: the board's]")
+@click.option("--baud", type=click.IntRange(1, MAX_BAUD), help="Of the line.  [default: a quarter of the clock]")
+def board_sim(
+    board: str,
+    preset: str | None,
+    sizes: tuple[int, ...] | None,
+    lanes: int | None,
+    capacity: int | None,
+    baud: int | None,
+) -> None:
+    """Runs a board's Verilog behind a pseudo-terminal.
+
+    Its serial line included; prints the terminal's path, for `lnsmadam train --on board --port …`, and runs until it
+    is interrupted.
+    """
+    from lnsmadam.board_sim import serve, simulated_board, terminal
+
+    entry = trainer_board(board)
+    machine = entry.machine(network_preset(preset or entry.preset, sizes or entry.sizes), lanes)
+    entry = dataclasses.replace(entry, capacity=capacity or entry.capacity)
+    errors = Console(stderr=True)
+    with errors.status("Compiling the board") if errors.is_terminal else nullcontext():
+        line = simulated_board(machine, entry, baud=baud)
+    with line, terminal() as (end, path):
+        click.echo(path)
+        sys.stdout.flush()
+        # The only way to end it.
+        with suppress(KeyboardInterrupt):
+            serve(line, end)
+
+
+@click.command()
+@click.argument("network", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .npz file.")
+@click.option(
+    "--as", "kind", type=click.Choice(["logs", "floats"]), default="logs", show_default=True,
+    help="LNS codes (sign and log of each weight), or float32 arrays.",
+)  # fmt: skip
+def export(network: Path, output: Path, kind: str) -> None:
+    """Writes the weights of a saved network as plain arrays."""
+    from lnsmadam.golden.trainer.files import export_floats, export_logs, load
+
+    config, state = load(network)
+    (export_logs if kind == "logs" else export_floats)(output, config, state)
+    click.echo(output)
+
+
+COMMANDS = (train, export, board_sim)
