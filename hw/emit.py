@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
+from amaranth.lib import wiring
 
 from lnsmadam.hw.interface import PORTS, Interface
 from lnsmadam.hw.pipeline import UnitComponent
@@ -65,15 +66,22 @@ class Emitted:
         return verilog_path, manifest_path
 
 
-def emit(component: UnitComponent, interface: Interface = Interface.STREAM) -> Emitted:
-    """Converts a unit to Verilog, with the ports of an interface, and describes it."""
-    config = component.config
-    ports = PORTS[interface](component)
+def to_verilog(component: wiring.Component, name: str, parameters: dict[str, Any]) -> str:
+    """The text of a component as module ``name``; its first line says what it is."""
     # Amaranth prefers a Yosys it finds on PATH; the bytes must not depend on the machine.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = verilog.convert(ports.component, name=config.unit, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    # Widths are meant as they are written, and Verilator's lint should not stop a user's build.
+    head = f"// lnsmadam {name}: {json.dumps(parameters)}\n/* verilator lint_off WIDTH */\n"
+    return f"{head}{text}/* verilator lint_on WIDTH */\n"
+
+
+def emit(component: UnitComponent, interface: Interface = Interface.STREAM) -> Emitted:
+    """Converts a unit to Verilog, with the ports of an interface, and describes it."""
+    config = component.config
+    ports = PORTS[interface](component)
     described = ports.describe()
     streams = {side: described.pop(side) for side in ("inputs", "outputs")}
     manifest = {
@@ -88,6 +96,4 @@ def emit(component: UnitComponent, interface: Interface = Interface.STREAM) -> E
         **streams,
         "guarantee": config.guarantee(),
     }
-    # Names what it is; widths are meant as they are written, and Verilator's lint should not stop a user's build.
-    head = f"// lnsmadam {config.unit}: {json.dumps(manifest['parameters'])}\n/* verilator lint_off WIDTH */\n"
-    return Emitted(f"{head}{text}/* verilator lint_on WIDTH */\n", manifest)
+    return Emitted(to_verilog(ports.component, config.unit, manifest["parameters"]), manifest)

@@ -1,16 +1,12 @@
 """Verilog and manifest of a trainer: it has more ports than a unit, and is described by what it learns."""
 
 import dataclasses
-import json
-import os
-import warnings
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from lnsmadam.hw.emit import Emitted
+from lnsmadam.hw.emit import Emitted, to_verilog
 
 NAME = "trainer"
 #: Ports that a sample's first cycle reads.
@@ -29,11 +25,6 @@ def _stream(component: wiring.Component, name: str) -> dict[str, Any]:
 def emit_trainer(trainer: wiring.Component) -> Emitted:
     """Converts a :class:`~lnsmadam.hw.trainer.core.Trainer` to Verilog and describes its ports."""
     config = trainer.config
-    # Amaranth prefers a Yosys it finds on PATH; the bytes must not depend on the machine.
-    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text = verilog.convert(trainer, name=NAME, emit_src=False, strip_internal_attrs=True)
     members = trainer.signature.members
     # The gate is a setting of a sample: whatever the network says, the machine is the same.
     machine = dataclasses.replace(config, network=dataclasses.replace(config.network, gate=None))
@@ -51,5 +42,4 @@ def emit_trainer(trainer: wiring.Component) -> Emitted:
         "idle": "idle",
         "phase": "phase",
     }
-    head = f"// lnsmadam {NAME}: {json.dumps(manifest['parameters'])}\n/* verilator lint_off WIDTH */\n"
-    return Emitted(f"{head}{text}/* verilator lint_on WIDTH */\n", manifest)
+    return Emitted(to_verilog(trainer, NAME, manifest["parameters"]), manifest)

@@ -8,7 +8,7 @@ from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.madam_config import Rounding
 from lnsmadam.golden.trainer.config import SecondMoment, WarmUp
 from lnsmadam.golden.trainer.machine import TrainerConfig, signed_width
-from lnsmadam.hw.dot import add
+from lnsmadam.hw.adders import add
 from lnsmadam.hw.lns import is_zero_log
 from lnsmadam.hw.trainer.product import Product, operand_bits, prepare, prepared_zero
 from lnsmadam.hw.trainer.step import StepLane

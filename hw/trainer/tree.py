@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.trainer.machine import TrainerConfig
-from lnsmadam.hw.dot import add
+from lnsmadam.hw.adders import add
 from lnsmadam.hw.trainer.delay import History
 from lnsmadam.hw.trainer.memories import block_memory
 
