@@ -58,6 +58,11 @@ def _nearest(found: list[PLL], input_hz: float, wanted_hz: float, low: float, hi
     return best
 
 
+def pll_of(family: str, input_hz: float, wanted_hz: float) -> PLL:
+    """Settings for a part of ``ice40`` or ``ecp5``; ``ValueError`` if no such clock can be made."""
+    return {"ice40": ice40_pll, "ecp5": ecp5_pll}[family](input_hz, wanted_hz)
+
+
 class BoardClock(Elaboratable):  # type: ignore[misc]  # Amaranth has no types
     """Drives the domain ``sync`` from a board's clock by a PLL; in reset until the PLL has locked.
 
@@ -67,23 +72,12 @@ class BoardClock(Elaboratable):  # type: ignore[misc]  # Amaranth has no types
     ----------
     family : str
         ``ice40`` or ``ecp5``.
-    input_hz, wanted_hz : float
-
-    Attributes
-    ----------
-    hz : float
-        The clock that is made.
-
-    Raises
-    ------
-    ValueError
-        No such clock can be made.
+    pll : PLL
+        See :func:`pll_of`.
     """
 
-    def __init__(self, family: str, input_hz: float, wanted_hz: float):
-        self.family = family
-        self.pll = {"ice40": ice40_pll, "ecp5": ecp5_pll}[family](input_hz, wanted_hz)
-        self.hz = self.pll.output_hz
+    def __init__(self, family: str, pll: PLL):
+        self.family, self.pll = family, pll
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -6,7 +6,7 @@ from typing import Any
 
 from lnsmadam.fpga.boards import DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import check_baud, make_bitstream
-from lnsmadam.fpga.pll import BoardClock
+from lnsmadam.fpga.pll import BoardClock, pll_of
 from lnsmadam.fpga.synth import Progress
 from lnsmadam.fpga.trainer.boards import TrainerBoard, trainer_board
 from lnsmadam.fpga.trainer.frames import TIMEOUT_S
@@ -66,17 +66,18 @@ def build_trainer(
     least.check(entry.board, entry.part)
     made_for = board_named(entry.board)
     platform = made_for.make()
-    clock = BoardClock(made_for.family, float(platform.default_clk_frequency), clock_hz or entry.clock_hz)
-    divisor = divisor_of(clock.hz, baud)
+    pll = pll_of(made_for.family, float(platform.default_clk_frequency), clock_hz or entry.clock_hz)
+    hz = pll.output_hz
+    divisor = divisor_of(hz, baud)
     check_baud(baud)
     device = TrainerDevice(
-        machine, capacity=capacity, timeout=round(clock.hz * TIMEOUT_S), clock_hz=round(clock.hz), kind=entry.memory
+        machine, capacity=capacity, timeout=round(hz * TIMEOUT_S), clock_hz=round(hz), kind=entry.memory
     )
     details = {
         "network": network.describe(),
         "lanes": machine.lanes,
         "samples": capacity,
-        "clock_mhz": clock.hz / 1e6,
+        "clock_mhz": hz / 1e6,
         "baud": baud,
     }
 
@@ -86,7 +87,7 @@ def build_trainer(
     return make_bitstream(
         made_for,
         platform,
-        TrainerTop(device, divisor=divisor, clock=clock),
+        TrainerTop(device, divisor=divisor, clock=BoardClock(made_for.family, pll)),
         directory,
         details=details,
         options=tool_options(entry.memory),

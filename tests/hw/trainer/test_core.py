@@ -12,7 +12,7 @@ from lnsmadam.golden.madam_config import Rounding
 from lnsmadam.golden.trainer.config import WarmUp, network_preset
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.network import Network
-from lnsmadam.golden.trainer.state import decode, initial
+from lnsmadam.golden.trainer.state import decode, encode_inputs, initial
 from lnsmadam.golden.trainer.words import first_difference
 from lnsmadam.hw.trainer.core import Trainer
 from lnsmadam.hw.trainer.emit import emit_trainer
@@ -272,12 +272,12 @@ def test_any_network(seed):
 @pytest.mark.slow
 def test_long_run_on_digits():
     """Two epochs of the digits in FO, every bit; and a second moment for each weight."""
-    from lnsmadam.datasets import TASKS, activation_words
+    from lnsmadam.datasets import TASKS
 
     for preset in ("FO", "FV"):
         machine = TrainerConfig(network=network_preset(preset), lanes=8)
         split = TASKS["digits"].load()
-        words = activation_words(machine.network.activation, machine.network.input_top, split.x_train).astype(np.int64)
+        words = encode_inputs(machine.network, split.x_train)
         epochs = list(train_on_rtl(machine, initial(machine.network, 0), [Epoch(words, split.y_train)] * 2))
         assert len(epochs) == 2 and not any(epoch.difference for epoch in epochs)
         assert epochs[1].accuracy > 0.8
