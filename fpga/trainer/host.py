@@ -74,9 +74,10 @@ class Epoch:
 class Trainer:
     """Learns on a board, or on anything that speaks :mod:`~lnsmadam.fpga.trainer.frames`. Use it in a ``with``.
 
-    Where all samples fit in the board's memory they are loaded once, and the board makes each epoch's order; else they
-    are sent in that order, half a memory at a time, while it learns from the other half. The order is that of
-    :mod:`lnsmadam.golden.trainer.order` either way, so what is learned does not depend on the board.
+    Where all samples fit in the board's memory they are loaded once and stay there until others need the room, and the
+    board makes each epoch's order; else they are sent in that order, half a memory at a time, while it learns from the
+    other half. The order is that of :mod:`lnsmadam.golden.trainer.order` either way, so what is learned does not
+    depend on the board.
 
     Parameters
     ----------
@@ -191,11 +192,13 @@ class Trainer:
         files.save(path, self.network, self.read_state())
 
     def resume(self, path: str | os.PathLike[str]) -> None:
-        """Puts the state that a file holds on the board; ``ValueError`` with the reason if it is not this network's."""
+        """Puts the state that a file holds on the board, and takes its gate, which is a setting of runs and not of the
+        board; ``ValueError`` with the reason if it is not this network's."""
         network, state = files.load(path)
-        same_gate = dataclasses.replace(network, gate=self.network.gate)
-        files.check_same(os.fspath(path), same_gate, self.network)
+        here = dataclasses.replace(self.network, gate=network.gate)
+        files.check_same(os.fspath(path), network, here)
         self.load_state(state)
+        self.network = here
 
     # Samples
 
@@ -236,11 +239,14 @@ class Trainer:
             Samples or labels are not the network's, or another number is out of range.
         """
         rows = self._rows(samples, labels)
+        for name, value in (("Seed", seed), ("First epoch", first_epoch), ("Epochs", epochs)):
+            if not isinstance(value, (int, np.integer)) or not 0 <= value < 1 << 32:
+                raise ValueError(f"{name} must be an integer from 0 to {(1 << 32) - 1}, not {value}")
         margin = gate_margin(self.network)
         finished = []
         for number in range(first_epoch, first_epoch + epochs):
             shift = lr_shift(number) if callable(lr_shift) else lr_shift
-            if not 0 <= shift <= MAX_LR_SHIFT:
+            if not isinstance(shift, (int, np.integer)) or not 0 <= shift <= MAX_LR_SHIFT:
                 raise ValueError(f"Shift of the learning rate must be from 0 to {MAX_LR_SHIFT}, not {shift}")
             run = Run(True, shift, margin is not None, margin or 0, True, seed=seed, epoch=number)
             finished.append(self._pass(rows, run, progress))

@@ -1,6 +1,7 @@
 """``lnsmadam train`` and what goes with it on the command line."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lnsmadam.datasets import TASKS
 from lnsmadam.fpga.boards import DEFAULT_BAUD
+from lnsmadam.fpga.build import check_baud
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.trainer.boards import TRAINER_BOARDS, trainer_board
 from lnsmadam.golden.trainer.config import NETWORK_PRESETS, NetworkConfig, network_preset
@@ -140,9 +142,13 @@ def _is_preset(network: NetworkConfig, preset: str) -> bool:
     "--timeout", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Of the board's answers, in seconds."
 )
 @click.option("--data", type=click.Choice(list(TASKS)), help="Data set.  [default: digits]")
-@click.option("--preset", type=PRESETS, help=f"{PRESET_HELP}  [default: FO, or the board's]")
-@click.option("--sizes", type=Sizes(), help=f"{SIZES_HELP}  [default: the data set's, or the board's]")
-@click.option("--epochs", type=click.IntRange(1), help="In all.  [default: the data set's]")
+@click.option("--preset", type=PRESETS, help=f"{PRESET_HELP}  [default: FO; without --sizes, the board's]")
+@click.option("--sizes", type=Sizes(), help=f"{SIZES_HELP}  [default: the data set's; without --preset, the board's]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="In all; the learning rate is halved after 40, 60 and 80 % of them.  [default: the data set's]",
+)
 @click.option("--gate", type=click.FLOAT, help="Samples right by this margin, in octaves, are not learned.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of first weights and order.  [default: 0]")
 @click.option("--lanes", type=click.IntRange(1, MAX_LANES), help=f"Of --on rtl.  [default: {DEFAULT_LANES}]")
@@ -171,6 +177,9 @@ def train(
         raise click.UsageError("--lanes goes with --on rtl: they change no bit, and a board has its own")
     if compare and where == "golden":
         raise click.UsageError("--compare goes with --on board")
+    if save is not None and not os.access(save if save.exists() else save.parent, os.W_OK):
+        # Said before an epoch is spent, not after.
+        raise click.BadParameter(f"{save} cannot be written", param_hint="'--save'")
     from lnsmadam import train as training
     from lnsmadam.fpga.trainer.host import Trainer
     from lnsmadam.golden.trainer import files
@@ -254,6 +263,8 @@ def board_sim(
     from lnsmadam.board_sim import serve, simulated_board, terminal
 
     entry = trainer_board(board)
+    if baud is not None:
+        check_baud(baud)
     machine = entry.machine(network_preset(preset or entry.preset, sizes or entry.sizes), lanes)
     entry = dataclasses.replace(entry, capacity=capacity or entry.capacity)
     errors = Console(stderr=True)

@@ -59,6 +59,7 @@ REFUSED = {
     "build --board hx8k-evn --lanes 64 -o out": "Network does not fit on hx8k-evn .*: it needs .* blocks of RAM of 32",
     "build --board icebreaker --sizes 784-128-10 -o out": "Samples must fit in .*, not",
     "build --board ulx3s-45f -o out": "Board must be one of icebreaker, .*, not 'ulx3s-45f'",
+    "board-sim --baud 1": "Baud rate must be at least 2000, not 1",
     "build -o out": "Missing option '--board'",
     "build --board icebreaker": "Missing option '-o' / '--output'",
     "build --board icebreaker -o out --baud 0": "'--baud': 0 is not in the range",

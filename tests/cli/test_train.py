@@ -213,7 +213,7 @@ def test_refusals_are_one_line(run, tmp_path, board_port):
         "--sizes 32-10": "Data set digits has 64 inputs and 10 classes, the network is 32-10",
         "--gate -1": "Gate must be from 0 to 256 octaves, not -1.0",
         "--data mnist": "Invalid value for '--data': 'mnist' is not one of .*",
-        "--save none/x.npz --epochs 1": "Cannot write none/x.npz: No such file or directory",
+        "--save none/x.npz --epochs 1": "Invalid value for '--save': none/x.npz cannot be written",
         "--resume none.npz": "Cannot read none.npz: No such file or directory",
         "--resume text.npz": "text.npz is not the file of a network, or is cut short",
         "--resume bare.npz": "bare.npz does not say of which training it is: it cannot be resumed",

@@ -125,10 +125,11 @@ def test_what_was_saved_goes_on_as_if_never_stopped(preset, tmp_path):
         trainer.load_state(initial(network, 2))
         trainer.train(samples, labels, epochs=2, seed=3)
         trainer.save(path)
-    # Another board, of other lanes and memory, and another gate, which is a run's.
-    gated = dataclasses.replace(network, gate=100.0)
+    # Another board, of other lanes and memory; and a gate, in whose place the file's comes: none.
+    gated = dataclasses.replace(network, gate=0.0)
     with trainer_on(device.Line(device.Device(network, 3, 40)), gated) as trainer:
         trainer.resume(path)
+        assert trainer.network == network
         trainer.train(samples, labels, epochs=2, first_epoch=2, seed=3)
         left = trainer.read_state()
     golden, _ = golden_epochs(network, initial(network, 2), samples, labels, 3, 4)
@@ -257,6 +258,9 @@ def test_bad_samples_and_settings_send_nothing():
                 trainer.train(*bad)
         with pytest.raises(ValueError, match="Shift of the learning rate must be from 0 to 7, not 8"):
             trainer.train(samples, labels, lr_shift=lambda epoch: 8)
+        for name, value in (("seed", -1), ("seed", 1 << 32), ("first_epoch", -1), ("epochs", 1.5), ("lr_shift", 1.5)):
+            with pytest.raises(ValueError, match=f"must be (an integer )?from 0 to .*, not {value}$"):
+                trainer.train(samples, labels, **{name: value})
         with pytest.raises(ValueError, match="State's"):
             trainer.load_state(initial(network_preset("FX", SIZES), 1))
         assert len(line.device.executed) == asked
