@@ -162,8 +162,13 @@ class WordMemory(wiring.Component):
                 write.en.eq(Cat(self.write & ~address[0], self.write & address[0])),
                 word.eq(read.data.word_select(upper, GRANULE)),
             ]
+        # SPRAM does not promise its output beyond the next write: a word that waits for its move waits in a register.
+        is_fresh, kept = Signal(), Signal(self.width)
+        m.d.sync += is_fresh.eq(read.en)
+        with m.If(is_fresh):
+            m.d.sync += kept.eq(word)
         with m.If(self.move):
-            m.d.sync += self.read_data.eq(word)
+            m.d.sync += self.read_data.eq(Mux(is_fresh, word, kept))
 
 
 class Replay(wiring.Component):
@@ -262,17 +267,17 @@ class Replay(wiring.Component):
         chosen, factor = Signal(range(self.capacity)), Signal(range(self.capacity))
         address, multiple, addend = Signal(range(depth + 1)), Signal(range(depth + 1)), Signal(range(depth + 1))
         to_read = Signal(range(self.sample_words + 1))
-        read, found, step = Signal(), Signal(), Signal()
+        read, is_found, step = Signal(), Signal(), Signal()
         m.d.comb += [
             self.samples.payload.eq(words.read_data),
             words.move.eq(~self.samples.valid | self.samples.ready),
-            step.eq(~found | words.move),
+            step.eq(~is_found | words.move),
             read.eq((to_read != 0) & step & words.read_ready),
         ]
         with m.If(step):
-            m.d.sync += found.eq(read)
+            m.d.sync += is_found.eq(read)
         with m.If(words.move):
-            m.d.sync += self.samples.valid.eq(found)
+            m.d.sync += self.samples.valid.eq(is_found)
         # One adder multiplies, and counts.
         m.d.comb += addend.eq(Mux(read, 1, multiple))
         with m.If(read | factor[0]):
