@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from lnsmadam.golden.format import Words, word_dtype
 from lnsmadam.hw.emit import Emitted
-from lnsmadam.sim.build import build_simulation
+from lnsmadam.sim.compiled import CompiledModel, Report, stalls_header
 from lnsmadam.sim.ports import Columns, Mismatch, Model, Port, Ports, first_mismatch
 
 _MAIN = Path(__file__).with_name("batch.cpp")
@@ -168,11 +167,7 @@ def _ports_header(ports: Ports) -> str:
     )
 
 
-class _Report(ctypes.Structure):
-    _fields_ = [("sent", ctypes.c_int64), ("received", ctypes.c_int64), ("cycles", ctypes.c_int64)]
-
-
-class BatchUnit:
+class BatchUnit(CompiledModel):
     """A compiled unit, reset, whose state lasts from one :meth:`run` to the next. Use it in a ``with``.
 
     Raises
@@ -185,49 +180,29 @@ class BatchUnit:
 
     def __init__(self, emitted: Emitted):
         self.ports = Ports.of(emitted.manifest)
-        library = build_simulation(
+        super().__init__(
             f"batch-{self.ports.top}",
             {"plain.v": plain_wrapper(self.ports), "unit.v": emitted.verilog},
             "plain",
-            main=_MAIN,
-            headers={"unit_ports.h": _ports_header(self.ports)},
-            verilator_flags=("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-            link_flags=("-shared",),
-            output="batch.so",
+            _MAIN,
+            prefix="unit",
+            counts=("run", "reset"),
+            headers={**stalls_header(), "unit_ports.h": _ports_header(self.ports)},
         )
-        self._library = ctypes.CDLL(str(library))
-        self._library.unit_new.restype = ctypes.c_void_p
-        for name in ("unit_run", "unit_reset"):
-            getattr(self._library, name).restype = ctypes.c_int64
         # Longer than any result can take, so that one too many has time to come out.
         self._drain = 2 * self.ports.latency + 8
         self._patience = 4096 + 16 * (self.ports.latency + self.ports.interval)
         #: Cycles of the last run.
         self.cycles = 0
-        self._handle: ctypes.c_void_p | None = ctypes.c_void_p(self._library.unit_new())
         try:
             self.reset()
         except HardwareFault:
             self.close()
             raise
 
-    def __enter__(self) -> "BatchUnit":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Frees the model."""
-        if self._handle is not None:
-            self._library.unit_delete(self._handle)
-            self._handle = None
-
     def reset(self) -> None:
         """Resets the unit (nothing, for one without clock) and checks that nothing comes out."""
-        self._raise_on(self._library.unit_reset(self._handle, ctypes.c_int64(self._drain)), _Report(), {})
+        self._raise_on(self.call("reset", ctypes.c_int64(self._drain)), Report(), {})
 
     def run(self, operands: Mapping[str, Any], stalls_seed: int | None = None) -> dict[str, Words]:
         """Sends operands, one transfer a row, and takes the results that follow them.
@@ -252,9 +227,9 @@ class BatchUnit:
         inputs = self.ports.input.columns(operands)
         count, results = len(next(iter(inputs.values()))), self.ports.count_results(inputs)
         outputs = {item.name: np.zeros(results, word_dtype(item.width)) for item in self.ports.output.fields}
-        report = _Report()
-        status = self._library.unit_run(
-            self._handle,
+        report = Report()
+        status = self.call(
+            "run",
             _pointers(inputs),
             _pointers(outputs),
             ctypes.c_int64(count),
@@ -269,7 +244,7 @@ class BatchUnit:
         self._raise_on(status, report, outputs)
         return outputs
 
-    def _raise_on(self, status: int, report: _Report, outputs: dict[str, Words]) -> None:
+    def _raise_on(self, status: int, report: Report, outputs: dict[str, Words]) -> None:
         if status:
             message = _FAULTS[status]
             raise HardwareFault(

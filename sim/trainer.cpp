@@ -5,34 +5,15 @@
 #include <cstdint>
 
 #include "Vtop.h"
+#include "stalls.h"
 #include "verilated.h"
 
 namespace {
 
 enum Status : int64_t { DONE, HANG, EXTRA, VALID_DROPPED, PAYLOAD_CHANGED };
 
-// A new pair of stall probabilities every so many cycles: long pauses and long bursts both occur.
-constexpr uint64_t EPOCH_CYCLES = 64;
-// Chances of 256 that a side moves in a cycle.
-constexpr uint64_t CHANCES[] = {256, 224, 128, 32};
 // Cycles that an idle machine is watched for a result too many.
 constexpr int QUIET_CYCLES = 16;
-
-struct Random {
-    uint64_t state;
-
-    uint64_t next() {  // xorshift64*, the upper half of whose bits are good
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        return state * 0x2545F4914F6CDD1DULL >> 32;
-    }
-    bool chance(uint64_t of256) { return (next() & 255) < of256; }
-};
-
-struct Report {
-    int64_t sent, received, cycles;
-};
 
 // The two pairs of streams: words go in at one, results come out of the other.
 struct Samples {

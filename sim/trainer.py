@@ -4,7 +4,6 @@ import ctypes
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ import numpy.typing as npt
 from lnsmadam.golden.trainer.config import MAX_LR_SHIFT
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.state import NetworkState
+from lnsmadam.golden.trainer.tables import gate_steps
 from lnsmadam.golden.trainer.words import LOGITS, spaces, state_of_words, words_of_state
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.hw.trainer.core import Trainer
 from lnsmadam.hw.trainer.emit import emit_trainer
 from lnsmadam.sim.batch import HardwareFault
-from lnsmadam.sim.build import build_simulation
+from lnsmadam.sim.compiled import CompiledModel, Report, stalls_header
 
 Integers = npt.NDArray[Any]
 
@@ -66,10 +66,6 @@ def plain_wrapper(manifest: dict[str, Any]) -> str:
     return f"module plain({', '.join(declarations)});\n{unit}\nendmodule\n"
 
 
-class _Report(ctypes.Structure):
-    _fields_ = [("sent", ctypes.c_int64), ("received", ctypes.c_int64), ("cycles", ctypes.c_int64)]
-
-
 @dataclass(frozen=True)
 class HardwareOutcome:
     """What the machine said of samples, one entry a sample.
@@ -96,7 +92,7 @@ class HardwareOutcome:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-class CompiledTrainer:
+class CompiledTrainer(CompiledModel):
     """A trainer's emitted Verilog, compiled, after reset. Use it in a ``with``.
 
     Parameters
@@ -114,51 +110,32 @@ class CompiledTrainer:
     def __init__(self, machine: TrainerConfig, emitted: Emitted | None = None):
         self.machine, self.network, self.layout = machine, machine.network, machine.layout
         emitted = emitted or emit_trainer(Trainer(machine))
-        library = build_simulation(
+        super().__init__(
             "trainer",
             {"plain.v": plain_wrapper(emitted.manifest), "trainer.v": emitted.verilog},
             "plain",
-            main=_MAIN,
-            verilator_flags=("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
+            _MAIN,
+            prefix="trainer",
+            counts=("samples", "access"),
+            headers=stalls_header(),
             # Compiles in half the time of -O3, and is a tenth slower.
             compile_flags=("-O1",),
-            link_flags=("-shared",),
-            output="trainer.so",
         )
-        self._library = ctypes.CDLL(str(library))
-        self._library.trainer_new.restype = ctypes.c_void_p
-        for name in ("trainer_samples", "trainer_access"):
-            getattr(self._library, name).restype = ctypes.c_int64
         #: Cycles without a transfer after which the machine counts as hung.
         self.patience = 4096 + 8 * (self.layout.rows + sum(self.network.sizes))
         #: Cycles and seconds of all runs of samples so far.
         self.cycles, self.seconds = 0, 0.0
-        self._handle: ctypes.c_void_p | None = ctypes.c_void_p(self._library.trainer_new())
-
-    def __enter__(self) -> "CompiledTrainer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Frees the model."""
-        if self._handle is not None:
-            self._library.trainer_delete(self._handle)
-            self._handle = None
 
     def reset(self) -> None:
         """Resets the machine; its memories keep their words."""
-        self._library.trainer_reset(self._handle)
+        self.call("reset")
 
     def access(self, words: npt.NDArray[np.uint64], stalls_seed: int | None = None) -> Integers:
         """Sends requests and returns the answers, 32 bits each."""
         words = np.ascontiguousarray(words, np.uint64)
-        answers, report = np.zeros(len(words), np.uint32), _Report()
-        status = self._library.trainer_access(
-            self._handle,
+        answers, report = np.zeros(len(words), np.uint32), Report()
+        status = self.call(
+            "access",
             ctypes.c_void_p(words.ctypes.data),
             ctypes.c_int64(len(words)),
             ctypes.c_void_p(answers.ctypes.data),
@@ -167,7 +144,7 @@ class CompiledTrainer:
         self._raise_on(status, report, "requests")
         return answers
 
-    def _run_arguments(self, stalls_seed: int | None, report: _Report) -> tuple[Any, ...]:
+    def _run_arguments(self, stalls_seed: int | None, report: Report) -> tuple[Any, ...]:
         return (
             ctypes.c_int64(self.patience),
             ctypes.c_int64(stalls_seed is not None),
@@ -175,7 +152,7 @@ class CompiledTrainer:
             ctypes.byref(report),
         )
 
-    def _raise_on(self, status: int, report: _Report, what: str) -> None:
+    def _raise_on(self, status: int, report: Report, what: str) -> None:
         if status:
             told = {"sent": report.sent, "received": report.received, "patience": self.patience, "what": what}
             raise HardwareFault(_FAULTS[status].format(**told), {})
@@ -227,15 +204,15 @@ class CompiledTrainer:
         if not 0 <= lr_shift <= MAX_LR_SHIFT:
             raise ValueError(f"Shift of the learning rate must be from 0 to {MAX_LR_SHIFT}, not {lr_shift}")
         gate = self.network.gate if gate is None else gate
-        margin = 0 if gate is None else round(gate * 2**self.network.logit_bits)
-        self._library.trainer_set(self._handle, int(learn), lr_shift, int(gate is not None), margin)
+        margin = 0 if gate is None else gate_steps(self.network, gate)
+        self.call("set", int(learn), lr_shift, int(gate is not None), margin)
         samples, labels = np.asarray(samples), np.asarray(labels)
         words = np.ascontiguousarray(np.column_stack([samples, labels]), np.uint32)
         count = len(words)
-        results, gaps, report = np.zeros(count, np.uint32), np.zeros(count, np.int64), _Report()
+        results, gaps, report = np.zeros(count, np.uint32), np.zeros(count, np.int64), Report()
         before = time.perf_counter()
-        status = self._library.trainer_samples(
-            self._handle,
+        status = self.call(
+            "samples",
             ctypes.c_void_p(words.ctypes.data),
             ctypes.c_int64(words.shape[1]),
             ctypes.c_int64(count),
@@ -255,7 +232,7 @@ class CompiledTrainer:
         """Learns samples back to back; returns what the machine did in each cycle, an index of :data:`PHASES`, from
         the first word to the last result, up to ``limit`` cycles."""
         record = np.zeros(limit, np.uint8)
-        self._library.trainer_record(self._handle, ctypes.c_void_p(record.ctypes.data), ctypes.c_int64(limit))
+        self.call("record", ctypes.c_void_p(record.ctypes.data), ctypes.c_int64(limit))
         before = self.cycles
         self.train(samples, labels)
         return record[: self.cycles - before]

@@ -3,15 +3,14 @@
 import ctypes
 import re
 from pathlib import Path
-from types import TracebackType
 
-from lnsmadam.sim.build import build_simulation
+from lnsmadam.sim.compiled import CompiledModel
 
 _MAIN = Path(__file__).with_name("uart.cpp")
 _FOREVER = 1 << 62
 
 
-class SimulatedUART:
+class SimulatedUART(CompiledModel):
     """Talks to Verilog with the ports ``clk``, ``rst``, ``rx`` and ``tx``, byte by byte as over a serial port.
 
     Time is the design's own: it stands still between two calls. Use it in a ``with``.
@@ -35,66 +34,47 @@ class SimulatedUART:
     def __init__(self, verilog: str, top: str, *, divisor: int, patience: int = 200_000):
         self.divisor, self.patience = divisor, patience
         has_busy = re.search(r"^\s*output\s+busy\s*;", verilog, re.MULTILINE) is not None
-        library = build_simulation(
+        super().__init__(
             f"board-{top}",
             {"board.v": verilog},
             top,
-            main=_MAIN,
+            _MAIN,
+            prefix="board",
+            counts=("unsent", "received", "broken", "busy", "run", "take"),
+            arguments=(ctypes.c_int64(divisor),),
             headers={"uart_ports.h": f"#define BUSY(top) {'(top).busy' if has_busy else 'true'}\n"},
-            verilator_flags=("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-            link_flags=("-shared",),
-            output="board.so",
         )
-        self._library = ctypes.CDLL(str(library))
-        self._library.board_new.restype = ctypes.c_void_p
-        for name in ("board_unsent", "board_received", "board_broken", "board_busy", "board_run", "board_take"):
-            getattr(self._library, name).restype = ctypes.c_int64
-        self._handle: ctypes.c_void_p | None = ctypes.c_void_p(self._library.board_new(ctypes.c_int64(divisor)))
         #: Clock cycles since the start.
         self.cycles = 0
         self.reset()
 
-    def __enter__(self) -> "SimulatedUART":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Frees the model."""
-        if self._handle is not None:
-            self._library.board_delete(self._handle)
-            self._handle = None
-
     def reset(self) -> None:
         """Holds the design's reset for a few cycles; memories keep their content."""
-        self._library.board_reset(self._handle, ctypes.c_int64(4))
+        self.call("reset", ctypes.c_int64(4))
 
     def discard(self) -> None:
         """Forgets what is still to be sent; the line is idle at once."""
-        self._library.board_discard(self._handle)
+        self.call("discard")
 
     @property
     def busy(self) -> bool:
         """The design's output ``busy``; always true of a design without."""
-        return bool(self._library.board_busy(self._handle))
+        return bool(self.call("busy"))
 
     @property
     def broken(self) -> int:
         """Bytes from ``tx`` that had no stop bit, or a start bit that was too short."""
-        return int(self._library.board_broken(self._handle))
+        return int(self.call("broken"))
 
     @property
     def unsent(self) -> int:
         """Bytes that still wait to be sent."""
-        return int(self._library.board_unsent(self._handle))
+        return int(self.call("unsent"))
 
     @property
     def in_waiting(self) -> int:
         """Bytes that came and were not read."""
-        return int(self._library.board_received(self._handle))
+        return int(self.call("received"))
 
     def write(self, data: bytes) -> int:
         """Puts bytes on the line, behind what is still to be sent; they go out as time passes."""
@@ -104,11 +84,11 @@ class SimulatedUART:
     def put(self, data: bytes, divisor: int | None = None) -> None:
         """As :meth:`write`, with another number of cycles a bit."""
         count, each = ctypes.c_int64(len(data)), ctypes.c_int64(divisor or self.divisor)
-        self._library.board_send(self._handle, ctypes.c_char_p(bytes(data)), count, each)
+        self.call("send", ctypes.c_char_p(bytes(data)), count, each)
 
     def put_levels(self, bits: int, count: int, cycles: int) -> None:
         """Puts up to 32 levels on the line, the lowest bit first, each for ``cycles``; behind what is to be sent."""
-        self._library.board_levels(*(self._handle, *(ctypes.c_int64(number) for number in (bits, count, cycles))))
+        self.call("levels", *(ctypes.c_int64(number) for number in (bits, count, cycles)))
 
     def read(self, size: int = 1) -> bytes:
         """Up to ``size`` bytes from the line; fewer if no more come within the patience."""
@@ -119,18 +99,14 @@ class SimulatedUART:
 
     def run(self, cycles: int, wanted: int = _FOREVER, *, until_sent: bool = False) -> int:
         """Lets time pass, until ``wanted`` bytes wait to be read or, if asked for, all is sent; cycles passed."""
-        passed = int(
-            self._library.board_run(
-                self._handle, ctypes.c_int64(cycles), ctypes.c_int64(wanted), ctypes.c_int64(until_sent)
-            )
-        )
+        passed = int(self.call("run", ctypes.c_int64(cycles), ctypes.c_int64(wanted), ctypes.c_int64(until_sent)))
         self.cycles += passed
         return passed
 
     def take(self, size: int) -> bytes:
         """Up to ``size`` of the bytes that came already."""
         buffer = ctypes.create_string_buffer(max(size, 1))
-        count = self._library.board_take(self._handle, buffer, ctypes.c_int64(size))
+        count = self.call("take", buffer, ctypes.c_int64(size))
         return buffer.raw[:count]
 
     def reset_input_buffer(self) -> None:

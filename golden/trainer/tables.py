@@ -187,4 +187,9 @@ def rounded_steps(config: NetworkConfig, sizes: Integers, random: npt.ArrayLike)
 
 def gate_margin(config: NetworkConfig) -> int | None:
     """The gate in logit's steps, rounded to nearest; ``None`` where nothing is gated."""
-    return None if config.gate is None else math.floor(config.gate * (1 << config.logit_bits) + 0.5)
+    return None if config.gate is None else gate_steps(config, config.gate)
+
+
+def gate_steps(config: NetworkConfig, octaves: float) -> int:
+    """A gate in logit's steps, rounded to nearest."""
+    return math.floor(octaves * (1 << config.logit_bits) + 0.5)
