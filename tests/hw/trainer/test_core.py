@@ -172,7 +172,8 @@ def test_without_learning_nothing_changes():
     assert np.array_equal(outcome.correct, outcome.predicted == labels) and not outcome.gated.any()
 
 
-@pytest.mark.parametrize("gate", [0.0, 0.25])
+# The last lies half-way between two steps of a logit.
+@pytest.mark.parametrize("gate", [0.0, 0.25, 0.03125])
 def test_a_gate_of_the_call(gate):
     """A gate given to the call is that of a network with this gate."""
     machine = machine_of(CASES[0])
