@@ -10,6 +10,8 @@ so a stall stops the whole pipeline in one cycle and costs one LUT whatever the 
 ``advance`` is true as well and only "not valid" enters the stages: set and enable then need no LUT of their own.
 """
 
+from contextlib import nullcontext
+
 from amaranth.hdl import Cat, Const, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -72,6 +74,23 @@ def spread(boundaries: int, pipeline: int, always: frozenset[int] = frozenset())
             chosen.add(boundary)
     assert len(chosen) == pipeline, (boundaries, pipeline, always)
     return frozenset(chosen)
+
+
+def place_register(m: Module, value, *, name: str, force, is_registered: bool, enable=None) -> Signal:
+    """``value`` behind a register, or as logic, see :meth:`Pipeline.register`; without ``enable`` it always moves."""
+    signal = Signal.like(value, name=name, init=0, reset_less=True)
+    forced = list(reversed(list(force)))
+    if is_registered:
+        with nullcontext() if enable is None else m.If(enable):
+            m.d.sync += signal.eq(value)
+            for condition, constant in forced:
+                with m.If(condition):
+                    m.d.sync += signal.eq(constant)
+    else:
+        for condition, constant in forced:
+            value = Mux(condition, constant, value)
+        m.d.comb += signal.eq(value)
+    return signal
 
 
 class Pipeline:
@@ -153,18 +172,14 @@ class Pipeline:
             Where a condition holds, the register takes the constant instead; the first that holds wins. In a
             flip-flop with a synchronous set or reset one condition costs no LUT.
         """
-        signal = Signal.like(value, name=f"{name}_{self._index}", init=0, reset_less=True)
-        if self._index in self._registered:
-            with self._m.If(self.advance):
-                self._m.d.sync += signal.eq(value)
-                for condition, constant in reversed(list(force)):
-                    with self._m.If(condition):
-                        self._m.d.sync += signal.eq(constant)
-        else:
-            for condition, constant in reversed(list(force)):
-                value = Mux(condition, constant, value)
-            self._m.d.comb += signal.eq(value)
-        return signal
+        return place_register(
+            self._m,
+            value,
+            name=f"{name}_{self._index}",
+            force=force,
+            is_registered=self._index in self._registered,
+            enable=self.advance,
+        )
 
     def finish(self, **fields) -> None:
         """Connects the values behind the last boundary to the fields of ``o``."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection
 
-from amaranth.hdl import Const, Module, Mux, ResetSignal, Signal, Value
+from amaranth.hdl import Const, Module, ResetSignal, Signal, Value
+
+from lnsmadam.hw.pipeline import place_register
 
 
 class Stages:
@@ -80,14 +82,6 @@ class Stages:
         force : pairs of (condition, constant)
             Where a condition holds, the register takes the constant instead; the first that holds wins.
         """
-        signal = Signal.like(value, name=f"{name}_{self._index}", init=0, reset_less=True)
-        if self._is_registered:
-            self._m.d.sync += signal.eq(value)
-            for condition, constant in reversed(list(force)):
-                with self._m.If(condition):
-                    self._m.d.sync += signal.eq(constant)
-        else:
-            for condition, constant in reversed(list(force)):
-                value = Mux(condition, constant, value)
-            self._m.d.comb += signal.eq(value)
-        return signal
+        return place_register(
+            self._m, value, name=f"{name}_{self._index}", force=force, is_registered=self._is_registered
+        )
