@@ -66,16 +66,17 @@ class Emitted:
         return verilog_path, manifest_path
 
 
-def to_verilog(component: wiring.Component, name: str, parameters: dict[str, Any]) -> str:
-    """The text of a component as module ``name``; its first line says what it is."""
+def to_verilog(component: wiring.Component, name: str, parameters: dict[str, Any] | None = None) -> str:
+    """The text of a component as module ``name``, the same bytes on every machine; with ``parameters`` its first line
+    says what it is."""
     # Amaranth prefers a Yosys it finds on PATH; the bytes must not depend on the machine.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+        text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     # Widths are meant as they are written, and Verilator's lint should not stop a user's build.
-    head = f"// lnsmadam {name}: {json.dumps(parameters)}\n/* verilator lint_off WIDTH */\n"
-    return f"{head}{text}/* verilator lint_on WIDTH */\n"
+    head = "" if parameters is None else f"// lnsmadam {name}: {json.dumps(parameters)}\n"
+    return f"{head}/* verilator lint_off WIDTH */\n{text}/* verilator lint_on WIDTH */\n"
 
 
 def emit(component: UnitComponent, interface: Interface = Interface.STREAM) -> Emitted:

@@ -1,10 +1,7 @@
 """The design that ``build`` puts on a board for a network that learns: a trainer, its samples, and the serial line."""
 
-import os
-import warnings
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Module, Mux, Signal
 from amaranth.lib import io, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -15,6 +12,7 @@ from lnsmadam.fpga.trainer.identity import machine_digest
 from lnsmadam.fpga.trainer.server import TrainerServer
 from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter
 from lnsmadam.golden.trainer.machine import TrainerConfig
+from lnsmadam.hw.emit import to_verilog
 from lnsmadam.hw.trainer.core import Trainer
 from lnsmadam.hw.trainer.replay import Replay, SampleMemory
 
@@ -168,13 +166,3 @@ def emit_top(
     """The Verilog of a :class:`TrainerTop`: module ``trainer_board`` with the ports clk, rst, rx, tx and busy."""
     device = TrainerDevice(machine, capacity=capacity, timeout=timeout, clock_hz=clock_hz, kind=kind, core=core)
     return to_verilog(TrainerTop(device, divisor=divisor), NAME)
-
-
-def to_verilog(component: wiring.Component, name: str) -> str:
-    """Converts a component; its bytes depend on nothing else."""
-    # Amaranth prefers a Yosys it finds on PATH; the bytes must not depend on the machine.
-    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return f"/* verilator lint_off WIDTH */\n{text}/* verilator lint_on WIDTH */\n"

@@ -14,10 +14,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from lnsmadam.fpga.trainer.top import TrainerDevice, to_verilog
+from lnsmadam.fpga.trainer.top import TrainerDevice
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.order import order
+from lnsmadam.hw.emit import to_verilog
 from lnsmadam.hw.trainer.replay import SampleMemory
 from lnsmadam.sim.build import build_simulation
 
