@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Array, C, Cat, Module, Signal, Value
-from amaranth.lib import fifo, io, stream, wiring
+from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter
+from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter, connect_line
 from lnsmadam.hw.pipeline import UnitComponent
 
 #: Silence in the middle of a packet after which it counts as broken off, in seconds. Far above the gaps that a
@@ -174,11 +174,5 @@ class Top(wiring.Component):  # type: ignore[misc]
         wiring.connect(m, receiver.o, waiting.w_stream)
         wiring.connect(m, waiting.r_stream, server.i)
         wiring.connect(m, server.o, transmitter.i)
-        if platform is None:
-            m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
-        else:
-            uart = platform.request("uart", dir="-")  # type: ignore[attr-defined]
-            m.submodules.rx_pin = rx_pin = io.Buffer("i", uart.rx)
-            m.submodules.tx_pin = tx_pin = io.Buffer("o", uart.tx)
-            m.d.comb += [receiver.rx.eq(rx_pin.i), tx_pin.o.eq(transmitter.tx)]
+        connect_line(m, platform, self, receiver, transmitter)
         return m

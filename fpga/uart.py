@@ -1,7 +1,9 @@
 """A serial line, 8 data bits, no parity, one stop bit, as byte streams."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import io, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
@@ -139,3 +141,14 @@ class UARTTransmitter(wiring.Component):  # type: ignore[misc]
             with m.If(bits != 1):
                 m.d.sync += self.tx.eq(bits[0])
         return m
+
+
+def connect_line(m: Module, platform: Any, top: Any, receiver: UARTReceiver, transmitter: UARTTransmitter) -> None:
+    """Connects a line's two ends to the board's UART, or in simulation to the ports ``rx`` and ``tx`` of the top."""
+    if platform is None:
+        m.d.comb += [receiver.rx.eq(top.rx), top.tx.eq(transmitter.tx)]
+        return
+    uart = platform.request("uart", dir="-")
+    m.submodules.rx_pin = rx_pin = io.Buffer("i", uart.rx)
+    m.submodules.tx_pin = tx_pin = io.Buffer("o", uart.tx)
+    m.d.comb += [receiver.rx.eq(rx_pin.i), tx_pin.o.eq(transmitter.tx)]

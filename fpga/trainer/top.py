@@ -3,14 +3,14 @@
 from typing import Any
 
 from amaranth.hdl import ClockDomain, Module, Mux, Signal
-from amaranth.lib import io, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.fpga.pll import BoardClock
 from lnsmadam.fpga.trainer.frames import PROTOCOL_VERSION, Hello, Space, regions
 from lnsmadam.fpga.trainer.identity import machine_digest
 from lnsmadam.fpga.trainer.server import TrainerServer
-from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter
+from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter, connect_line
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.hw.emit import to_verilog
 from lnsmadam.hw.trainer.core import Trainer
@@ -143,13 +143,7 @@ class TrainerTop(wiring.Component):  # type: ignore[misc]
         wiring.connect(m, receiver.o, device.i)
         wiring.connect(m, device.o, transmitter.i)
         m.d.comb += self.busy.eq(device.busy | receiver.busy | ~receiver.rx | ~transmitter.i.ready)
-        if platform is None:
-            m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
-        else:
-            uart = platform.request("uart", dir="-")
-            m.submodules.rx_pin = rx_pin = io.Buffer("i", uart.rx)
-            m.submodules.tx_pin = tx_pin = io.Buffer("o", uart.tx)
-            m.d.comb += [receiver.rx.eq(rx_pin.i), tx_pin.o.eq(transmitter.tx)]
+        connect_line(m, platform, self, receiver, transmitter)
         return m
 
 
