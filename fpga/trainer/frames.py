@@ -138,16 +138,6 @@ class Region:
 RESULT_BITS = 16
 
 
-def label_bits(layout: Layout) -> int:
-    """Bits of a class."""
-    return max((layout.network.sizes[-1] - 1).bit_length(), 1)
-
-
-def sample_width(layout: Layout) -> int:
-    """Bits of a word of a sample: an activation or the label."""
-    return max(layout.network.activation.width, label_bits(layout))
-
-
 def regions(layout: Layout, capacity: int) -> dict[Space, Region]:
     """The spaces of a machine with a memory of ``capacity`` samples."""
     network = layout.network
@@ -159,7 +149,7 @@ def regions(layout: Layout, capacity: int) -> dict[Space, Region]:
         Space.NEURON_TRACKERS: Region(factored * layout.first_neuron(network.layers), state),
         Space.REGISTERS: Region(3, 32),
         Space.LOGITS: Region(network.sizes[-1], 32),
-        Space.SAMPLES: Region(capacity * (network.sizes[0] + 1), sample_width(layout)),
+        Space.SAMPLES: Region(capacity * (network.sizes[0] + 1), layout.sample_width),
         Space.RESULTS: Region(capacity, RESULT_BITS),
     }
 

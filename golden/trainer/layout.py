@@ -70,6 +70,16 @@ class Layout:
         per_weight = self.network.second_moment is SecondMoment.PER_WEIGHT
         return self.network.weight.width + self.network.state.log_width * per_weight
 
+    @property
+    def label_bits(self) -> int:
+        """Bits of a class."""
+        return (self.network.sizes[-1] - 1).bit_length()
+
+    @property
+    def sample_width(self) -> int:
+        """Bits of a word of a sample: an input, or the label."""
+        return max(self.network.activation.width, self.label_bits)
+
     def to_rows(self, layers: list[Integers], fill: int) -> Integers:
         """Matrices of shape (neurons, inputs + 1), one a layer, as the memory's rows, shape (rows, lanes)."""
         out = np.full((self.rows, self.lanes), fill, np.int64)

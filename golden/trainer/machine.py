@@ -1,8 +1,6 @@
 """The machine that trains a network: how many lanes, and what follows from that for widths, addresses and cycles."""
 
 import functools
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +11,6 @@ from lnsmadam.golden.trainer.layout import Layout
 ADDRESS_BITS = 20
 #: Bits of a word at the access port.
 DATA_BITS = 32
-
-
-def signed_width(low: int, high: int) -> int:
-    """Bits of a two's-complement integer that holds all from ``low`` to ``high``."""
-    return max((value if value >= 0 else ~value).bit_length() for value in (low, high)) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +49,12 @@ class TrainerConfig:
     @property
     def label_bits(self) -> int:
         """Bits of a class."""
-        return (self.network.sizes[-1] - 1).bit_length()
+        return self.layout.label_bits
 
     @property
     def sample_width(self) -> int:
         """Bits of a word of the sample stream: an input, or the label."""
-        return max(self.network.activation.width, self.label_bits)
+        return self.layout.sample_width
 
     @property
     def sum_bits(self) -> int:
@@ -133,7 +126,3 @@ class TrainerConfig:
     def describe(self) -> dict[str, Any]:
         """JSON form."""
         return {"network": self.network.describe(), "lanes": self.lanes, "memory_registers": self.memory_registers}
-
-    def digest(self) -> str:
-        """A hash of :meth:`describe`, 16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:16]

@@ -131,7 +131,7 @@ def backward(config: NetworkConfig, layer: int, delta: Integers, weights: Intege
     return np.asarray(fmt.fit(sums < 0, log, is_zero), dtype=np.int64)
 
 
-def absolute_log(config: NetworkConfig, fmt: LNSFormat, factor: Factor, top: int) -> Integers:
+def absolute_log(config: NetworkConfig, factor: Factor, top: int) -> Integers:
     """log2 of the magnitude of a factor, in steps of the state."""
     steps = int(config.state.base_factor) // config.base_factor
     return np.asarray(steps * (config.base_factor * top - factor[1]))
@@ -290,8 +290,8 @@ class Network:
 
         a = factor_of(config.activation, np.append(source, config.one(layer)))
         d = factor_of(config.delta, delta)
-        la = absolute_log(config, config.activation, a, config.source_top(layer))
-        ld = absolute_log(config, config.delta, d, config.delta_top)
+        la = absolute_log(config, a, config.source_top(layer))
+        ld = absolute_log(config, d, config.delta_top)
         sign, log = a[0] * d[0][:, None], la + ld[:, None]
         match config.second_moment:
             case SecondMoment.FACTORED:

@@ -13,7 +13,6 @@ Integers = npt.NDArray[Any]
 
 #: The address spaces of the machine.
 WEIGHTS, INPUT_TRACKERS, NEURON_TRACKERS, REGISTERS, LOGITS = range(5)
-UPDATE_COUNT, INPUT_NOISE, NEURON_NOISE = range(3)
 
 
 def _signed(words: Integers, bits: int) -> Integers:

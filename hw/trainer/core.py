@@ -12,10 +12,11 @@ from lnsmadam.hw.trainer.access import ACCESS, Access, Space
 from lnsmadam.hw.trainer.control import Control, Phase
 from lnsmadam.hw.trainer.delay import History
 from lnsmadam.hw.trainer.deltas import Deltas
-from lnsmadam.hw.trainer.lane import Lane, noise_bits
+from lnsmadam.hw.trainer.lane import Lane
 from lnsmadam.hw.trainer.outputs import Outputs
 from lnsmadam.hw.trainer.samples import Samples
 from lnsmadam.hw.trainer.sources import Sources
+from lnsmadam.hw.trainer.step import noise_bits
 from lnsmadam.hw.trainer.tree import Tree
 from lnsmadam.hw.trainer.warm_up import WarmUp
 from lnsmadam.hw.trainer.weights import Weights
@@ -242,7 +243,7 @@ class Trainer(wiring.Component):
         self.zero = History(m, sources.zero | ~self.learns[at], "zero")
         way = self.weight_at - at
         sign = History(m, sources.sign, "sign")[way]
-        draw = History(m, sources.draw, "draw")[self.weight_at - sources.draw_at] if noise_bits(config) else 0
+        draw = History(m, sources.draw, "draw")[self.weight_at - sources.draw_at] if noise_bits(config.network) else 0
         for lane in self.lanes:
             m.d.comb += [
                 lane.input_term.eq(term),

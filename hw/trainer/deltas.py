@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.hw.trainer.delay import History, delayed
-from lnsmadam.hw.trainer.lane import absent_factor, factor_layout, factor_of, noise_bits
+from lnsmadam.hw.trainer.lane import absent_factor, factor_layout, factor_of
 from lnsmadam.hw.trainer.loader import Loader
 from lnsmadam.hw.trainer.memories import block_memory
 from lnsmadam.hw.trainer.noise import Noise
+from lnsmadam.hw.trainer.step import noise_bits
 from lnsmadam.hw.trainer.terms import STATE_ACCESS, Terms
 
 
@@ -107,7 +108,7 @@ class Deltas(wiring.Component):
                 noise.value.eq(self.noise_value),
                 self.noise_state.eq(noise.state),
             ]
-            if noise_bits(config):
+            if noise_bits(config.network):
                 m.d.comb += factor.noise.eq(delayed(m, noise.draw, at - draw_at, "draw"))
             if hasattr(terms, "noise"):
                 m.d.comb += terms.noise.eq(noise.draw)

@@ -5,38 +5,27 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.format import LNSFormat
-from lnsmadam.golden.madam_config import Rounding
 from lnsmadam.golden.trainer.config import SecondMoment, WarmUp
-from lnsmadam.golden.trainer.machine import TrainerConfig, signed_width
+from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.hw.adders import add
-from lnsmadam.hw.lns import is_zero_log
+from lnsmadam.hw.lns import is_zero_log, signed_bits
 from lnsmadam.hw.trainer.product import Product, operand_bits, prepare, prepared_zero
-from lnsmadam.hw.trainer.step import StepLane
+from lnsmadam.hw.trainer.step import StepLane, noise_bits
 from lnsmadam.hw.trainer.step_per_weight import StepPerWeight
-
-
-def noise_bits(config: TrainerConfig) -> int:
-    """Random bits of a weight's update."""
-    network = config.network
-    per_weight = network.second_moment is SecondMoment.PER_WEIGHT and network.state_rounding is Rounding.STOCHASTIC
-    return max(
-        network.step_bits * (network.weight_rounding is Rounding.STOCHASTIC),
-        network.state_fraction_bits * per_weight,
-    )
 
 
 def factor_layout(config: TrainerConfig) -> data.StructLayout:
     """What a lane multiplies with weights, as :func:`~lnsmadam.hw.trainer.product.prepare` gives it; of a delta also
     its random bits."""
     return data.StructLayout(
-        {"x": signed(operand_bits(config.network)), "sign": 1, "zero": 1, "noise": noise_bits(config)}
+        {"x": signed(operand_bits(config.network)), "sign": 1, "zero": 1, "noise": noise_bits(config.network)}
     )
 
 
 def term_shapes(config: TrainerConfig):
     """Shapes of an input's and of a neuron's term."""
     ranges = (config.input_log_range, config.delta_log_range)
-    return tuple(signed(signed_width(*config.term_range(logs))) for logs in ranges)
+    return tuple(signed(signed_bits(*config.term_range(logs))) for logs in ranges)
 
 
 def factor_of(m: Module, config: TrainerConfig, word, fmt: LNSFormat, name: str) -> Signal:
@@ -114,7 +103,7 @@ class Lane(wiring.Component):
             "next_term": In(neuron_term), "term_out": Out(neuron_term), "shift_term": In(1), "take_term": In(1),
             "next_factor": In(factor), "factor_out": Out(factor), "shift_factor": In(1), "take_factor": In(1),
             "input_term": In(input_term), "input_sign": In(1), "input_zero": In(1), "lr_shift": In(3),
-            "input_noise": In(noise_bits(config)),
+            "input_noise": In(noise_bits(config.network)),
             "add_product": In(1), "end_sum": In(1),
             "next_sum": In(signed(config.sum_bits)), "sum_out": Out(signed(config.sum_bits)),
             "addend": Out(network.sum_fraction_bits + 1), "carry": Out(1),
@@ -177,7 +166,7 @@ class Lane(wiring.Component):
             step.zero.eq(self.input_zero | factor.zero),
             step.lr_shift.eq(self.lr_shift),
         ]
-        if noise_bits(self.config):
+        if noise_bits(self.config.network):
             m.d.comb += step.u.eq(self.input_noise ^ factor.noise)
         result = step.result
         if self.per_weight:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from amaranth.hdl import Const, Module, Value, unsigned
 from amaranth.lib.memory import Memory
 
-from lnsmadam.hw.lns import signed_bits
 from lnsmadam.hw.tables import logic_table
 
 
@@ -26,11 +25,7 @@ def block_memory(m: Module, name: str, *, width: int, depth: int, init: Sequence
 
 
 def by_layer(m: Module, layer: Value, values: Sequence[int], name: str) -> Value:
-    """The value of a layer, in logic."""
+    """The value of a layer, 0 or more, in logic."""
     if len(set(values)) == 1:
-        width = signed_bits(values[0]) if values[0] < 0 else max(values[0].bit_length(), 1)
-        return Const(values[0], width)
-    if min(values) < 0:
-        width = signed_bits(*values)
-        return logic_table(m, [value & ((1 << width) - 1) for value in values], layer, width, name).as_signed()
+        return Const(values[0], max(values[0].bit_length(), 1))
     return logic_table(m, values, layer, max(values).bit_length(), name)

@@ -120,7 +120,7 @@ class Product(wiring.Component):
                 upper = Mux(is_low, -1, upper.as_signed())[: len(upper)]
             code = last.codes(m, upper, sign, Const(0), "code")
         else:
-            code, sign, value = Cat(upper[: last.amount_bits], is_none), sign & ~is_none, value
+            code, sign = Cat(upper[: last.amount_bits], is_none), sign & ~is_none
         stages.boundary()
         code = stages.register(code, name="code")
         value = stages.register(value, name="value")

@@ -94,15 +94,6 @@ class Schedule:
         weights = sum((sizes[layer] + constants) * sizes[layer + 1] for layer in layers)
         return -(-weights // self.config.lanes)
 
-    @property
-    def utilisation(self) -> dict[str, float]:
-        """Share of lane-cycles that do useful work, by pass."""
-        return {
-            "forward": self.useful_forward / self.forward,
-            "backward": self.useful_backward / self.backward if self.backward else 1.0,
-            "update": self.useful_learn / self.learn,
-        }
-
 
 def cycles_per_sample(config: TrainerConfig) -> int:
     """Cycles from one result to the next, see :class:`Schedule`."""

@@ -8,9 +8,10 @@ from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.hw.lns import LNS
 from lnsmadam.hw.trainer.control import row_layout
 from lnsmadam.hw.trainer.delay import delayed
-from lnsmadam.hw.trainer.lane import factor_layout, factor_of, noise_bits
+from lnsmadam.hw.trainer.lane import factor_layout, factor_of
 from lnsmadam.hw.trainer.memories import block_memory, by_layer
 from lnsmadam.hw.trainer.noise import Noise
+from lnsmadam.hw.trainer.step import noise_bits
 from lnsmadam.hw.trainer.terms import STATE_ACCESS, Terms
 
 
@@ -135,7 +136,9 @@ class Sources(wiring.Component):
 
     def _draw(self, m: Module) -> None:
         layout = self.config.layout
-        repeats = noise_bits(self.config) > 0 and max(layout.blocks(k) for k in range(self.config.network.layers)) > 1
+        repeats = (
+            noise_bits(self.config.network) > 0 and max(layout.blocks(k) for k in range(self.config.network.layers)) > 1
+        )
         m.submodules.noise = noise = Noise(self.config.network.input_noise, repeats=repeats)
         learns = delayed(m, self.row.learn, self.draw_at, "learns", cleared=True)
         first = delayed(m, self.row.first, self.draw_at, "first")

@@ -6,8 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.antilog import antilog_table, octave_bits
-from lnsmadam.golden.trainer.config import MAX_LR_SHIFT, NetworkConfig, Rounding
+from lnsmadam.golden.trainer.config import MAX_LR_SHIFT, NetworkConfig, Rounding, SecondMoment
 from lnsmadam.golden.trainer.tables import step_offset, step_sizes
+from lnsmadam.hw.adders import add
 from lnsmadam.hw.lns import LNS, signed_bits
 from lnsmadam.hw.pipeline import out_of_range, word
 from lnsmadam.hw.tables import logic_table
@@ -24,6 +25,15 @@ def default_registered(network: NetworkConfig) -> frozenset[int]:
     """The boundaries that hold a register by default: with fewer, flip-flops that only delay are fewer as well."""
     is_random = network.weight_rounding is Rounding.STOCHASTIC
     return frozenset({NORM, OCTAVE, SIZE, SUM} if is_random else {NORM, OCTAVE, SUM})
+
+
+def noise_bits(network: NetworkConfig) -> int:
+    """Random bits of a weight's update, its own tracker's included."""
+    per_weight = network.second_moment is SecondMoment.PER_WEIGHT and network.state_rounding is Rounding.STOCHASTIC
+    return max(
+        network.step_bits * (network.weight_rounding is Rounding.STOCHASTIC),
+        network.state_fraction_bits * per_weight,
+    )
 
 
 class StepLane(wiring.Component):
@@ -143,10 +153,9 @@ def step(m: Module, network: NetworkConfig, registered, norm, lr_shift, weight, 
     log, sign = stages.register(weight.log, name="log"), stages.register(weight.sign, name="sign")
     zero = stages.register(zero, name="zero")
 
-    total = Signal(signed(max(len(log), len(moved)) + 2))
-    m.d.comb += total.eq(Cat(Const(1, 1), log).as_signed() + Cat(moved[-1], moved).as_signed())
+    total = add(m, log, moved, moved[-1])
     stages.boundary()
-    log = stages.register(total[1:].as_signed(), name="new_log")
+    log = stages.register(total, name="new_log")
     sign, zero = stages.register(sign, name="sign"), stages.register(zero, name="zero")
 
     fmt = network.weight

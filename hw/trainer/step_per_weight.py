@@ -74,11 +74,7 @@ class StepPerWeight(wiring.Component):
             members["k"] = In(network.beta_shift.bit_length())
         else:
             members["bias"] = In(signed(signed_bits(*bias_table(network))))
-        random_bits = max(
-            network.step_bits * (network.weight_rounding is Rounding.STOCHASTIC),
-            network.state_fraction_bits * (network.state_rounding is Rounding.STOCHASTIC),
-        )
-        if random_bits:
+        if random_bits := step.noise_bits(network):
             members["u"] = In(random_bits)
         super().__init__(members)
 

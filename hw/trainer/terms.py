@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.madam_config import Rounding
 from lnsmadam.golden.trainer.config import SecondMoment, WarmUp
-from lnsmadam.golden.trainer.machine import ADDRESS_BITS, DATA_BITS, TrainerConfig, signed_width
-from lnsmadam.hw.lns import is_zero_log, shape_of
+from lnsmadam.golden.trainer.machine import ADDRESS_BITS, DATA_BITS, TrainerConfig
+from lnsmadam.hw.lns import is_zero_log, shape_of, signed_bits
 from lnsmadam.hw.trainer.delay import History, delayed
 from lnsmadam.hw.trainer.memories import block_memory
 from lnsmadam.hw.trainer.tracker import Tracker
@@ -67,12 +67,12 @@ class Terms(wiring.Component):
     ):
         self.config, self.fmt, self.offsets, self.trackers = config, fmt, offsets, trackers
         network = config.network
-        self.log_bits = signed_width(*logs)
+        self.log_bits = signed_bits(*logs)
         self.has_trackers = network.second_moment is SecondMoment.FACTORED
         members = {
             "word": In(shape_of(fmt)),
             "is_hidden": In(1),
-            "term": Out(signed(signed_width(*config.term_range(logs)))),
+            "term": Out(signed(signed_bits(*config.term_range(logs)))),
             "zero": Out(1),
             "sign": Out(1),
             "delayed_word": Out(shape_of(fmt)),
@@ -107,7 +107,7 @@ class Terms(wiring.Component):
         m = Module()
         log, ratio_bits = self.word.log, self.config.step_ratio.bit_length() - 1
         tops = [self.fmt.log_max - (offset >> ratio_bits) for offset in self.offsets]
-        top = Signal(signed(max(signed_width(top, top) for top in tops)))
+        top = Signal(signed(max(signed_bits(top, top) for top in tops)))
         m.d.comb += top.eq(Mux(self.is_hidden, tops[1], tops[0]) if tops[0] != tops[1] else tops[0])
         x, zero = Signal(signed(self.log_bits)), is_zero_log(log)
         m.d.comb += [

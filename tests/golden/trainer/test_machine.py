@@ -1,12 +1,15 @@
 """What a machine's configuration derives."""
 
+import json
+
 import numpy as np
 import pytest
 
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.trainer.config import NETWORK_PRESETS, network_preset
-from lnsmadam.golden.trainer.machine import TrainerConfig, signed_width
+from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.network import absolute_log, factor_of
+from lnsmadam.hw.lns import signed_bits
 
 
 def machine(preset="FO", sizes=(9, 6, 5), lanes=2, **changes):
@@ -14,8 +17,8 @@ def machine(preset="FO", sizes=(9, 6, 5), lanes=2, **changes):
 
 
 @pytest.mark.parametrize("low, high, width", [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-4, 3, 3), (-5, 3, 4), (-4, 4, 4)])
-def test_signed_width(low, high, width):
-    assert signed_width(low, high) == width
+def test_signed_bits(low, high, width):
+    assert signed_bits(low, high) == width
 
 
 @pytest.mark.parametrize("lanes", [0, 65])
@@ -40,7 +43,7 @@ def test_no_sum_leaves_its_width():
         config = machine(sizes=sizes, lanes=lanes)
         most = max(*(n + 1 for n in sizes[:-1]), *(lanes * -(-n // lanes) for n in sizes[1:]))
         largest = most << config.network.sum_fraction_bits
-        assert signed_width(-largest, largest) == config.sum_bits
+        assert signed_bits(-largest, largest) == config.sum_bits
 
 
 @pytest.mark.parametrize("preset", NETWORK_PRESETS)
@@ -54,7 +57,7 @@ def test_logs_are_in_range(preset):
         (network.delta, (network.delta_top,), config.delta_log_range),
     ):
         words = fmt.pack(np.zeros(fmt.log_max - fmt.log_min + 1, int), np.arange(fmt.log_min, fmt.log_max + 1))
-        got = [absolute_log(network, fmt, factor_of(fmt, words), top) for top in tops]
+        got = [absolute_log(network, factor_of(fmt, words), top) for top in tops]
         assert (min(map(np.min, got)), max(map(np.max, got))) == logs
 
 
@@ -65,5 +68,5 @@ def test_descriptions_differ_with_the_machine():
         machine("FX"),
         TrainerConfig(network=machine().network, memory_registers=True),
     ]
-    assert len({config.digest() for config in configs}) == len(configs)
-    assert machine().digest() == machine().digest()
+    assert len({json.dumps(config.describe(), sort_keys=True) for config in configs}) == len(configs)
+    assert machine().describe() == machine().describe()
