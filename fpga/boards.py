@@ -7,6 +7,10 @@ from typing import Any
 #: Bits per second. 1 000 000 divides 12 MHz and 25 MHz exactly, and every USB bridge on these boards does it.
 DEFAULT_BAUD = 1_000_000
 
+#: Silence in the middle of a packet or frame after which it counts as broken off, in seconds. Far above the gaps that a
+#: USB bridge leaves between two bytes of one write, far below what a person notices.
+TIMEOUT_S = 0.05
+
 
 @dataclass(frozen=True)
 class Board:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lnsmadam.fpga import tools
-from lnsmadam.fpga.boards import DEFAULT_BAUD, Board, board_named
+from lnsmadam.fpga.boards import DEFAULT_BAUD, TIMEOUT_S, Board, board_named
 from lnsmadam.fpga.link import describe
 from lnsmadam.fpga.synth import Progress
-from lnsmadam.fpga.top import TIMEOUT_S, Top, check_units
+from lnsmadam.fpga.top import Top, check_units
 from lnsmadam.fpga.uart import divisor_of
 from lnsmadam.hw.pipeline import UnitComponent
 from lnsmadam.hw.toolchain import ToolFailed

@@ -9,10 +9,6 @@ from amaranth.lib.wiring import In, Out
 from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter, connect_line
 from lnsmadam.hw.pipeline import UnitComponent
 
-#: Silence in the middle of a packet after which it counts as broken off, in seconds. Far above the gaps that a
-#: USB bridge leaves between two bytes of one write, far below what a person notices.
-TIMEOUT_S = 0.05
-
 #: Bytes that wait while an answer is sent: a host that has no more than these under way loses none. What one block
 #: RAM of an iCE40 holds.
 WINDOW = 512
@@ -147,7 +143,7 @@ class Top(wiring.Component):  # type: ignore[misc]
     divisor : int
         Clock cycles of one bit, see :func:`~lnsmadam.fpga.uart.divisor_of`.
     timeout : int
-        Clock cycles, see :data:`TIMEOUT_S`.
+        Clock cycles, see :data:`lnsmadam.fpga.boards.TIMEOUT_S`.
 
     Members
     -------

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnsmadam.golden.trainer.config import NetworkConfig
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.network import Network
 from lnsmadam.golden.trainer.state import NetworkState
+from lnsmadam.golden.trainer.tables import gate_margin
 from lnsmadam.golden.trainer.words import NEURON_TRACKERS, REGISTERS, WEIGHTS, words_of_state
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.hw.trainer.core import Trainer
@@ -35,13 +37,13 @@ CHECKS = {
 }
 
 
-def _settings(network_gate: float | None, logit_bits: int, learn: bool, lr_shift: int) -> dict[str, int]:
-    margin = 0 if network_gate is None else round(network_gate * 2**logit_bits)
+def _settings(network: NetworkConfig, learn: bool, lr_shift: int) -> dict[str, int]:
+    margin = gate_margin(network)
     return {
         "learn": int(learn),
         "lr_shift": lr_shift,
-        "gate_on": int(network_gate is not None),
-        "gate_margin": margin,
+        "gate_on": int(margin is not None),
+        "gate_margin": margin or 0,
     }
 
 
@@ -67,7 +69,7 @@ def _run(
         now = golden.state.copy()
         results.append(predicted | int(predicted == label) << label_bits | int(gated) << (label_bits + 1))
         states.append(_words(machine, now))
-        settings.append(_settings(config.gate, network.logit_bits, learn, lr_shift))
+        settings.append(_settings(config, learn, lr_shift))
     return {"results": results, "states": states, "settings": settings}
 
 

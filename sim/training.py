@@ -8,7 +8,7 @@ import numpy as np
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.network import Outcome
-from lnsmadam.golden.trainer.state import LISTS, NUMBERS, NetworkState
+from lnsmadam.golden.trainer.state import NetworkState
 from lnsmadam.golden.trainer.words import first_difference
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.sim.trainer import CompiledTrainer, HardwareOutcome, Integers
@@ -140,7 +140,7 @@ def train_on_rtl(
             cycles, seconds = trainer.cycles - cycles, trainer.seconds - seconds
             outcome, got, compared = HardwareOutcome.joined(parts), trainer.state(), 3 * total
             difference = _outcome_difference(want, outcome) or first_difference(machine.network, golden.state, got)
-            compared += sum(array.size for name in LISTS for array in getattr(got, name)) + len(NUMBERS)
+            compared += got.numbers
             accuracy = None
             if test is not None:
                 predicted, right = trainer.predict(test.samples), golden.predict(test.samples)

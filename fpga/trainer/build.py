@@ -4,12 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from lnsmadam.fpga.boards import DEFAULT_BAUD, board_named
+from lnsmadam.fpga.boards import DEFAULT_BAUD, TIMEOUT_S, board_named
 from lnsmadam.fpga.build import check_baud, make_bitstream
 from lnsmadam.fpga.pll import BoardClock, pll_of
 from lnsmadam.fpga.synth import Progress
 from lnsmadam.fpga.trainer.boards import TrainerBoard, trainer_board
-from lnsmadam.fpga.trainer.frames import TIMEOUT_S
 from lnsmadam.fpga.trainer.needs import blocks_of, least_needs
 from lnsmadam.fpga.trainer.top import TrainerDevice, TrainerTop
 from lnsmadam.fpga.uart import divisor_of

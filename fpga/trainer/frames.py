@@ -32,7 +32,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, ClassVar
 
-from lnsmadam.golden.trainer.config import MAX_LR_SHIFT, SecondMoment
+from lnsmadam.golden.trainer import words
+from lnsmadam.golden.trainer.config import MAX_LR_SHIFT
 from lnsmadam.golden.trainer.layout import Layout
 
 #: Changes when a host and a board of different ages would misunderstand each other.
@@ -43,10 +44,6 @@ START = 0xA5
 
 #: Bytes of the longest payload: what one block RAM of an iCE40 holds.
 MAX_PAYLOAD = 512
-
-#: Silence in the middle of a frame after which it counts as broken off, in seconds. Far above the gaps that a USB
-#: bridge leaves between two bytes of one write.
-TIMEOUT_S = 0.05
 
 #: Sequence, code, length.
 HEADER = struct.Struct("<BBH")
@@ -140,14 +137,13 @@ RESULT_BITS = 16
 
 def regions(layout: Layout, capacity: int) -> dict[Space, Region]:
     """The spaces of a machine with a memory of ``capacity`` samples."""
-    network = layout.network
-    factored = network.second_moment is SecondMoment.FACTORED
-    state = network.state.log_width
+    network, sizes = layout.network, words.spaces(layout)
+    tracker_bits = network.state.log_width
     return {
-        Space.WEIGHTS: Region(layout.rows * layout.lanes, layout.word_bits),
-        Space.INPUT_TRACKERS: Region(factored * layout.first_input(network.layers), state),
-        Space.NEURON_TRACKERS: Region(factored * layout.first_neuron(network.layers), state),
-        Space.REGISTERS: Region(3, 32),
+        Space.WEIGHTS: Region(sizes[words.WEIGHTS], layout.word_bits),
+        Space.INPUT_TRACKERS: Region(sizes.get(words.INPUT_TRACKERS, 0), tracker_bits),
+        Space.NEURON_TRACKERS: Region(sizes.get(words.NEURON_TRACKERS, 0), tracker_bits),
+        Space.REGISTERS: Region(sizes[words.REGISTERS], 32),
         Space.LOGITS: Region(network.sizes[-1], 32),
         Space.SAMPLES: Region(capacity * (network.sizes[0] + 1), layout.sample_width),
         Space.RESULTS: Region(capacity, RESULT_BITS),

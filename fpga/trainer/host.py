@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.fpga.boards import DEFAULT_BAUD
+from lnsmadam.fpga.boards import DEFAULT_BAUD, TIMEOUT_S
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.trainer import frames
 from lnsmadam.fpga.trainer.client import Client, Port, open_port
@@ -20,9 +19,9 @@ from lnsmadam.fpga.trainer.frames import Command, Progress, Result, Run, Space
 from lnsmadam.fpga.trainer.identity import known_networks, machine_digest, told
 from lnsmadam.golden.trainer import files
 from lnsmadam.golden.trainer.config import MAX_LR_SHIFT, NetworkConfig
-from lnsmadam.golden.trainer.layout import Layout
+from lnsmadam.golden.trainer.layout import MAX_LANES, Layout
 from lnsmadam.golden.trainer.order import order
-from lnsmadam.golden.trainer.state import NetworkState, expected_shapes
+from lnsmadam.golden.trainer.state import NetworkState, fresh
 from lnsmadam.golden.trainer.tables import gate_margin
 from lnsmadam.golden.trainer.words import spaces, state_of_words, words_of_state
 
@@ -118,8 +117,8 @@ class Trainer:
         attempts: int = 4,
         poll: float = 0.02,
     ):
-        if timeout <= frames.TIMEOUT_S:
-            raise ValueError(f"Timeout must be above the board's own {frames.TIMEOUT_S} s, not {timeout}")
+        if timeout <= TIMEOUT_S:
+            raise ValueError(f"Timeout must be above the board's own {TIMEOUT_S} s, not {timeout}")
         self.poll = poll
         opened = open_port(port, baud, timeout) if isinstance(port, str) else port
         name = f"Board on {port}" if isinstance(port, str) else "Board"
@@ -147,7 +146,7 @@ class Trainer:
             network = known_networks()[digest][1]
         if machine_digest(network) != digest:
             raise LinkError(f"{name} holds {told(digest)}, not {told(machine_digest(network))}")
-        if not 1 <= self.hello.lanes <= 64 or not self.hello.capacity:
+        if not 1 <= self.hello.lanes <= MAX_LANES or not self.hello.capacity:
             raise LinkError(f"{name} is out of order: {self.hello.lanes} lanes, {self.hello.capacity} samples")
         return network
 
@@ -180,12 +179,7 @@ class Trainer:
     def load_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
         """Puts words of weights, shape (neurons, inputs + 1) a layer, on the board, and everything else as before the
         first update."""
-        shapes, unseen = expected_shapes(self.network), self.network.state_zero
-        lists: dict[str, Any] = {
-            name: [np.full(shape, unseen, np.int64) for shape in shapes[name]] for name in shapes if name != "weights"
-        }
-        seeds = {name: getattr(self.network, name).seed for name in ("input_noise", "neuron_noise")}
-        self.load_state(NetworkState([np.asarray(words, np.int64) for words in weights], **lists, **seeds))
+        self.load_state(fresh(self.network, weights))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes network and state to a file, see :mod:`lnsmadam.golden.trainer.files`."""

@@ -59,7 +59,6 @@ class TrainerDevice(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
         core: Any = None,
     ):
         hello = Hello(PROTOCOL_VERSION, machine_digest(machine.network), capacity, machine.lanes, clock_hz)
-        self.machine = machine
         self.core = Trainer(machine) if core is None else core
         self.replay = Replay(machine, capacity, kind)
         self.server = TrainerServer(hello, regions(machine.layout, capacity), timeout=timeout)
@@ -155,8 +154,7 @@ def emit_top(
     timeout: int,
     clock_hz: int,
     kind: SampleMemory = SampleMemory.BLOCK,
-    core: Any = None,
 ) -> str:
     """The Verilog of a :class:`TrainerTop`: module ``trainer_board`` with the ports clk, rst, rx, tx and busy."""
-    device = TrainerDevice(machine, capacity=capacity, timeout=timeout, clock_hz=clock_hz, kind=kind, core=core)
+    device = TrainerDevice(machine, capacity=capacity, timeout=timeout, clock_hz=clock_hz, kind=kind)
     return to_verilog(TrainerTop(device, divisor=divisor), NAME)

@@ -1,6 +1,7 @@
 """What a network keeps between samples, how it begins, and the words of numbers below a tensor's top."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +89,12 @@ class NetworkState:
     input_noise: int = 1
     neuron_noise: int = 1
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds."""
+        arrays: list[Integers] = [array for name in LISTS for array in getattr(self, name)]
+        return sum(array.size for array in arrays) + len(NUMBERS)
+
     def copy(self) -> "NetworkState":
         """A state of its own arrays."""
         lists: dict[str, Any] = {name: [array.copy() for array in getattr(self, name)] for name in LISTS}
@@ -165,11 +172,18 @@ def state_of_weights(config: NetworkConfig, weights: list[Floats]) -> NetworkSta
     words = [
         encode(config.weight, layer, top, flush=False) for layer, top in zip(weights, config.weight_tops, strict=True)
     ]
+    state = fresh(config, words)
+    state.check(config)
+    return state
+
+
+def fresh(config: NetworkConfig, weights: Sequence[npt.ArrayLike]) -> NetworkState:
+    """The state before the first update of a network whose weights have these words; not checked."""
     shapes = expected_shapes(config)
+    words = [np.asarray(layer, np.int64) for layer in weights]
     state = NetworkState(words, input_noise=config.input_noise.seed, neuron_noise=config.neuron_noise.seed)
     for name in LISTS[1:]:
         setattr(state, name, [np.full(shape, config.state_zero, np.int64) for shape in shapes[name]])
-    state.check(config)
     return state
 
 

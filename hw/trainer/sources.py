@@ -135,11 +135,9 @@ class Sources(wiring.Component):
         return read.data
 
     def _draw(self, m: Module) -> None:
-        layout = self.config.layout
-        repeats = (
-            noise_bits(self.config.network) > 0 and max(layout.blocks(k) for k in range(self.config.network.layers)) > 1
-        )
-        m.submodules.noise = noise = Noise(self.config.network.input_noise, repeats=repeats)
+        layout, network = self.config.layout, self.config.network
+        repeats = noise_bits(network) > 0 and max(layout.blocks(k) for k in range(network.layers)) > 1
+        m.submodules.noise = noise = Noise(network.input_noise, repeats=repeats)
         learns = delayed(m, self.row.learn, self.draw_at, "learns", cleared=True)
         first = delayed(m, self.row.first, self.draw_at, "first")
         first_block = delayed(m, self.row.first_block, self.draw_at, "first_block")
