@@ -24,9 +24,11 @@ from lnsmadam.digits import Split
 from lnsmadam.float_network import Adam, Float32, accuracy
 from lnsmadam.golden.floats import BFLOAT16
 from lnsmadam.golden.trainer.config import NetworkConfig, network_preset
+from lnsmadam.golden.trainer.files import float_weights
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
+from lnsmadam.golden.trainer.network import accuracy as network_accuracy
 from lnsmadam.golden.trainer.order import order
-from lnsmadam.golden.trainer.state import NetworkState, decode, encode_inputs
+from lnsmadam.golden.trainer.state import NetworkState, encode_inputs
 from lnsmadam.hw.emit import write_atomically
 from lnsmadam.learning import Figure, train
 from lnsmadam.pages import markdown, put_tables
@@ -64,11 +66,7 @@ def flipped(layers: Sequence[Integers], width: int, count: int, rng: np.random.G
 
 def bfloat16_words(config: NetworkConfig, state: NetworkState) -> list[Integers]:
     """The state's weights, rounded to bfloat16."""
-    reals = [
-        decode(config.weight, layer, top, flush=False)
-        for layer, top in zip(state.weights, config.weight_tops, strict=True)
-    ]
-    return [BFLOAT16.encode(layer).astype(np.int64) for layer in reals]
+    return [BFLOAT16.encode(layer).astype(np.int64) for layer in float_weights(config, state)]
 
 
 def clipped(config: NetworkConfig, weights: list[Float32]) -> list[Float32]:
@@ -105,7 +103,7 @@ def lns_after(
     x_train, x_test = (encode_inputs(config, x) for x in (split.x_train, split.x_test))
 
     def test() -> float:
-        return float(np.mean(network.predict(x_test) == split.y_test))
+        return network_accuracy(network, x_test, split.y_test)
 
     result = [test()]
     for epoch, lr_shift in enumerate(RETRAINING_SHIFTS, first_epoch):

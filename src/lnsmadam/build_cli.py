@@ -8,7 +8,6 @@ from lnsmadam.console import progress_bar
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
 from lnsmadam.fpga.trainer.boards import trainer_board
-from lnsmadam.fpga.trainer.build import build_trainer
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.layout import MAX_LANES
 from lnsmadam.train_cli import PRESET_HELP, PRESETS, SIZES_HELP, Sizes
@@ -57,6 +56,9 @@ def build(
             units = [UNITS[name].build(UNITS[name].configure({})) for name in ("multiply_add", "madam_update")]
             report = build_board(chosen, units, output, baud=baud, progress=tell)
         else:
+            # It imports the whole machine, which no other command line needs.
+            from lnsmadam.fpga.trainer.build import build_trainer
+
             entry = trainer_board(board)
             network = network_preset(preset or entry.preset, sizes or entry.sizes)
             report = build_trainer(

@@ -14,12 +14,12 @@ def console() -> Console:
 
 
 @contextmanager
-def progress_bar(transient: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A function ``(what, done, total)`` that shows one bar on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     errors = Console(stderr=True)
     # In a log or a script's pipe a bar is noise, and an error must be one line.
-    with Progress(*columns, console=errors, transient=transient, disable=not errors.is_terminal) as bars:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bars:
         task = bars.add_task("", total=None)
 
         def show(what: str, done: int, total: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.digits import Floats, Split, load_digits
+from lnsmadam.digits import Floats, Split, load_digits, sklearn_module, stratified
 
 #: Standardised features are divided by this.
 DEVIATIONS = 2.0
@@ -66,24 +66,14 @@ def spirals(count: int, seed: int, noise: float = 0.4) -> tuple[Floats, npt.NDAr
 
 def _split(x: Any, y: Any, test_size: int) -> Split:
     """A stratified split, always the same one, standardised."""
-    try:
-        from sklearn import model_selection
-    except ImportError:
-        raise ValueError("scikit-learn is not installed: the extra lnsmadam[demo] brings it") from None
-    x_train, x_test, y_train, y_test = model_selection.train_test_split(
-        np.asarray(x, np.float64), np.asarray(y, np.int64), test_size=test_size, stratify=y, random_state=0
-    )
-    x_train, x_test = standardised(x_train, x_test)
-    return Split(x_train, y_train, x_test, y_test)
+    split = stratified(np.asarray(x, np.float64), y, test_size)
+    x_train, x_test = standardised(split.x_train, split.x_test)
+    return Split(x_train, split.y_train, x_test, split.y_test)
 
 
 def _of_sklearn(name: str, test_size: int) -> Callable[[], Split]:
     def load() -> Split:
-        try:
-            from sklearn import datasets
-        except ImportError:
-            raise ValueError("scikit-learn is not installed: the extra lnsmadam[demo] brings it") from None
-        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+        x, y = getattr(sklearn_module("datasets"), f"load_{name}")(return_X_y=True)
         return _split(x, y, test_size)
 
     return load

@@ -1,12 +1,11 @@
 """The demo's last part: the whole network learns in the emitted Verilog of the trainer."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lnsmadam.digits import CLASSES, Split
+from lnsmadam.digits import CLASSES, Progress, Split
 from lnsmadam.float_network import train_adam
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
@@ -19,9 +18,6 @@ from lnsmadam.sim.batch import HardwareFault
 from lnsmadam.sim.trainer import PHASES, CompiledTrainer
 from lnsmadam.sim.training import Epoch, EpochOnRTL, train_on_rtl
 from lnsmadam.train import Plan
-
-#: What, done, total.
-Progress = Callable[[str, int, int], None]
 
 PRESET, LANES, SEED = "FO", 8, 0
 #: Adam's better of 0.003 and 0.01 on this network.

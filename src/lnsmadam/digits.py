@@ -5,8 +5,9 @@ Every multiply-add of the forward pass, of the backward pass and of the weights'
 :func:`train`.
 """
 
+import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,11 @@ CLASSES = 10
 ADAM_LR = 0.01
 #: Fractions of the epochs at which the learning rate is halved.
 HALVED_AT = (0.4, 0.6, 0.8)
+
+
+def halvings(epoch: int, epochs: int, halved_at: Sequence[float] = HALVED_AT) -> int:
+    """How often the learning rate has been halved in an epoch, 0 the first."""
+    return sum(epoch >= part * epochs for part in halved_at)
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class TrainingConfig:
 
     def lr_of(self, epoch: int) -> float:
         """The learning rate in an epoch, 0 the first."""
-        return self.lr * 0.5 ** sum(epoch >= part * self.epochs for part in HALVED_AT)
+        return self.lr * 0.5 ** halvings(epoch, self.epochs)
 
 
 @dataclass
@@ -134,15 +140,25 @@ def load_digits() -> Split:
     ValueError
         scikit-learn is not installed.
     """
+    images, labels = sklearn_module("datasets").load_digits(return_X_y=True)
+    return stratified(images / 16, labels, TEST_SIZE)
+
+
+def sklearn_module(name: str) -> Any:
+    """A module of scikit-learn; raises ``ValueError`` if that is not installed."""
     try:
-        from sklearn import datasets, model_selection
+        importlib.import_module("sklearn")
+        return importlib.import_module(f"sklearn.{name}")
     except ImportError:
         raise ValueError("scikit-learn is not installed: the extra lnsmadam[demo] brings it") from None
-    images, labels = datasets.load_digits(return_X_y=True)
-    x_train, x_test, y_train, y_test = model_selection.train_test_split(
-        images / 16, labels, test_size=TEST_SIZE, stratify=labels, random_state=0
+
+
+def stratified(x: Floats, labels: npt.ArrayLike, test_size: int) -> Split:
+    """A split in which every class has its share of both sets, always the same one."""
+    x_train, x_test, y_train, y_test = sklearn_module("model_selection").train_test_split(
+        x, np.asarray(labels, np.int64), test_size=test_size, stratify=labels, random_state=0
     )
-    return Split(x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64))
+    return Split(x_train, y_train, x_test, y_test)
 
 
 def narrow(source: LNSFormat, target: LNSFormat, words: npt.ArrayLike) -> Words:
@@ -205,8 +221,8 @@ def initial_weights(config: TrainingConfig, inputs: int, rng: np.random.Generato
     ]
 
 
-def softmax(logits: Floats) -> Floats:
-    """Probabilities of each row."""
+def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Probabilities of each row, in its precision."""
     power = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(power / power.sum(axis=1, keepdims=True))
 

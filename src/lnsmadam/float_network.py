@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.digits import Split
+from lnsmadam.digits import Split, softmax
 from lnsmadam.golden.trainer.config import NetworkConfig
 from lnsmadam.golden.trainer.order import order
 from lnsmadam.golden.trainer.state import first_weights
@@ -28,9 +28,7 @@ def forward(weights: Sequence[Float32], x: Float32) -> list[Float32]:
 def gradients(weights: Sequence[Float32], x: Float32, labels: npt.NDArray[np.int64]) -> list[Float32]:
     """Derivatives of the mean cross-entropy of the softmax."""
     values = forward(weights, x)
-    logits = values[-1]
-    power = np.exp(logits - logits.max(axis=1, keepdims=True))
-    delta = power / power.sum(axis=1, keepdims=True)
+    delta = softmax(values[-1])
     delta[np.arange(len(labels)), labels] -= 1
     delta /= np.float32(len(labels))
     result = []

@@ -19,11 +19,12 @@ import numpy as np
 
 from lnsmadam.console import progress_bar
 from lnsmadam.datasets import TASKS, Task
-from lnsmadam.digits import Progress, Split
+from lnsmadam.digits import HALVED_AT, Progress, Split, halvings
 from lnsmadam.float_network import train_adam
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.trainer.config import NETWORK_PRESETS, NetworkConfig, network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
+from lnsmadam.golden.trainer.network import accuracy
 from lnsmadam.golden.trainer.order import order
 from lnsmadam.golden.trainer.state import encode_inputs, initial
 from lnsmadam.hw.emit import write_atomically
@@ -31,8 +32,6 @@ from lnsmadam.pages import markdown, put_tables
 
 #: Epochs at a run's end whose accuracies count.
 LAST = 3
-#: Fractions of the epochs at which the learning rate is halved.
-HALVED_AT = (0.4, 0.6, 0.8)
 #: Adam's learning rates; each task gets the one that does best on its test samples.
 ADAM_LRS = (0.001, 0.003, 0.01, 0.03)
 #: Targets of a preset's mean accuracy, in points below Adam's.
@@ -62,13 +61,13 @@ def train(config: NetworkConfig, split: Split, epochs: int, seed: int, halved_at
     """
     network = CompiledNetwork(config, initial(config, seed))
     x_train, x_test = (encode_inputs(config, x) for x in (split.x_train, split.x_test))
-    accuracy, gated = [], 0
+    accuracies, gated = [], 0
     for epoch in range(epochs):
-        lr_shift = sum(epoch >= part * epochs for part in halved_at)
         chosen = order(len(x_train), seed, epoch)
-        gated += int(network.train(x_train[chosen], split.y_train[chosen], lr_shift).gated.sum())
-        accuracy.append(float(np.mean(network.predict(x_test) == split.y_test)))
-    return Run(network, accuracy, gated / (epochs * len(x_train)))
+        shift = halvings(epoch, epochs, halved_at)
+        gated += int(network.train(x_train[chosen], split.y_train[chosen], shift).gated.sum())
+        accuracies.append(accuracy(network, x_test, split.y_test))
+    return Run(network, accuracies, gated / (epochs * len(x_train)))
 
 
 @dataclass(frozen=True)

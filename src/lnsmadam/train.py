@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.datasets import Task
-from lnsmadam.digits import HALVED_AT
+from lnsmadam.digits import halvings
 from lnsmadam.fpga.boards import DEFAULT_BAUD
 from lnsmadam.fpga.trainer.client import Port
 from lnsmadam.fpga.trainer.host import Epoch as BoardEpoch
@@ -19,15 +19,13 @@ from lnsmadam.fpga.trainer.host import Trainer
 from lnsmadam.golden.trainer.config import NetworkConfig
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.machine import TrainerConfig
+from lnsmadam.golden.trainer.network import accuracy
 from lnsmadam.golden.trainer.order import order
-from lnsmadam.golden.trainer.state import LISTS, NUMBERS, NetworkState, encode_inputs
+from lnsmadam.golden.trainer.state import NetworkState, encode_inputs
 from lnsmadam.golden.trainer.words import first_difference
 from lnsmadam.sim import training as rtl
 
 Integers = npt.NDArray[np.int64]
-
-#: Samples from one sign of life to the next.
-CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Result:
 def lr_shift_of(epoch: int, epochs: int) -> int:
     """Octaves by which the learning rate is lowered in an epoch, 0 the first: it is halved at
     :data:`~lnsmadam.digits.HALVED_AT`."""
-    return sum(epoch >= part * epochs for part in HALVED_AT)
+    return halvings(epoch, epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +146,7 @@ class Plan:
 
     def test_accuracy(self, network: CompiledNetwork) -> float:
         """Share of the test samples whose class is their label."""
-        return float(np.mean(network.predict(self.test_samples) == self.test_labels))
+        return accuracy(network, self.test_samples, self.test_labels)
 
 
 def train_on_golden(plan: Plan, tell: Tell) -> Iterator[Result]:
@@ -160,11 +158,11 @@ def train_on_golden(plan: Plan, tell: Tell) -> Iterator[Result]:
         samples, labels = plan.ordered(epoch)
         correct = gated = 0
         started = time.perf_counter()
-        for start in range(0, len(samples), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(samples), rtl.CHUNK):
+            part = slice(start, start + rtl.CHUNK)
             outcome = golden.train(samples[part], labels[part], plan.lr_shift(epoch))
             correct, gated = correct + int(outcome.correct.sum()), gated + int(outcome.gated.sum())
-            done = min(start + CHUNK, len(samples))
+            done = min(start + rtl.CHUNK, len(samples))
             seconds = max(time.perf_counter() - started, 1e-9)
             live = Live(epoch + 1, done, len(samples), correct / done, gated / done, done / seconds)
             tell(live)
@@ -220,7 +218,7 @@ def train_on_board(
             if golden is not None:
                 golden.train(*plan.ordered(epoch), plan.lr_shift(epoch))
                 difference = first_difference(plan.network, golden.state, state)
-                compared = sum(array.size for name in LISTS for array in getattr(state, name)) + len(NUMBERS)
+                compared = state.numbers
             accuracy = trainer.evaluate(plan.test_samples, plan.test_labels)
             yield Result(_live(end), accuracy, state, compared, difference)
             if difference is not None:

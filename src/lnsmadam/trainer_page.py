@@ -13,14 +13,15 @@ import numpy as np
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.layout import Layout
 from lnsmadam.golden.trainer.machine import TrainerConfig
+from lnsmadam.hw.emit import write_atomically
 from lnsmadam.hw.trainer.schedule import Schedule, schedule
+from lnsmadam.pages import between_markers
 
 #: Where they are in the repository.
 PAGE = Path("docs") / "trainer.md"
 BANKS = Path("docs") / "pictures" / "trainer_banks.svg"
 SCHEDULE = Path("docs") / "pictures" / "trainer_schedule.svg"
 
-_BEGIN, _END = "<!-- cycles: begin -->", "<!-- cycles: end -->"
 
 #: Sizes and lanes of the table's rows; the last two have sizes that are multiples of the lanes.
 MACHINES = (
@@ -63,9 +64,7 @@ def _share(useful: int, cycles: int) -> str:
 
 def page(text: str) -> str:
     """The document with its table anew."""
-    before, rest = text.split(_BEGIN)
-    _, after = rest.split(_END)
-    return f"{before}{_BEGIN}\n{table()}{_END}{after}"
+    return between_markers(text, "cycles", table())
 
 
 # Okabe and Ito's hues: told apart with every kind of colour vision. Each picture paints its own ground.
@@ -290,7 +289,7 @@ def schedule_picture() -> str:
         else:
             picture.text(middle, y + 18, str(end - first), "small middle on")
             picture.text(middle, y + 42, name, "small middle")
-    picture.text(left, y + 64, f"One sample: {cycles.sample} cycles. {_waits(layout, cycles)}", "")
+    picture.text(left, y + 64, f"One sample: {cycles.sample} cycles. {_waits(cycles)}", "")
     return picture.svg()
 
 
@@ -320,7 +319,7 @@ def _written(config: TrainerConfig, cycles: Schedule) -> list[tuple[int, int, st
     return _bars(config.layout, moved, "learn")
 
 
-def _waits(layout: Layout, cycles: Schedule) -> str:
+def _waits(cycles: Schedule) -> str:
     forward = cycles.forward - sum(map(len, cycles.forward_rows))
     learn = cycles.learn - sum(map(len, cycles.learn_rows))
     return f"Rows wait {forward} cycles in the forward pass and {learn} in backward and update."
@@ -328,10 +327,9 @@ def _waits(layout: Layout, cycles: Schedule) -> str:
 
 def main() -> None:
     """Writes all three below the current directory, the repository's root."""
-    BANKS.parent.mkdir(parents=True, exist_ok=True)
-    BANKS.write_text(banks(), encoding="utf-8")
-    SCHEDULE.write_text(schedule_picture(), encoding="utf-8")
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    write_atomically(BANKS, banks())
+    write_atomically(SCHEDULE, schedule_picture())
+    write_atomically(PAGE, page(PAGE.read_text(encoding="utf-8")))
     print(BANKS, SCHEDULE, PAGE, sep="\n", file=sys.stderr)
 
 
