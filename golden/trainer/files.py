@@ -87,6 +87,14 @@ def load(path: str | os.PathLike[str], expected: NetworkConfig | None = None) ->
     ValueError
         It is not there, not such a file, damaged, or another network than expected: one line with the reason.
     """
+    config, state, _ = load_all(path, expected)
+    return config, state
+
+
+def load_all(
+    path: str | os.PathLike[str], expected: NetworkConfig | None = None
+) -> tuple[NetworkConfig, NetworkState, dict[str, Any]]:
+    """As :func:`load`, and what :func:`save` was given as ``run``; empty if nothing."""
     name = os.fspath(path)
     header, arrays = _checked(name)
     # From here on the content is what a writer wrote, but not every writer need be ours.
@@ -111,12 +119,16 @@ def load(path: str | os.PathLike[str], expected: NetworkConfig | None = None) ->
         state.check(config)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return config, state
+    return config, state, _run_of(header)
 
 
 def load_run(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What :func:`save` was given as ``run``; empty if nothing. Raises ``ValueError`` as :func:`load` does."""
     header, _ = _checked(os.fspath(path))
+    return _run_of(header)
+
+
+def _run_of(header: dict[str, Any]) -> dict[str, Any]:
     run = header.get("run", {})
     return run if isinstance(run, dict) else {}
 

@@ -21,6 +21,11 @@ class Space(enum.Enum, shape=3):  # type: ignore[call-arg]
 ACCESS = data.StructLayout({"address": ADDRESS_BITS, "space": Space, "write": 1, "data": DATA_BITS})
 
 
+def result_layout(config: TrainerConfig) -> data.StructLayout:
+    """What the trainer says of a sample."""
+    return data.StructLayout({"predicted": config.label_bits, "correct": 1, "gated": 1})
+
+
 class Access(wiring.Component):
     """Carries out one access after the other while no sample is in progress.
 

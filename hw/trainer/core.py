@@ -3,12 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.trainer.config import MAX_INPUTS, SecondMoment
 from lnsmadam.golden.trainer.machine import DATA_BITS, TrainerConfig
-from lnsmadam.hw.trainer.access import ACCESS, Access, Space
+from lnsmadam.hw.trainer.access import ACCESS, Access, Space, result_layout
 from lnsmadam.hw.trainer.control import Control, Phase
 from lnsmadam.hw.trainer.delay import History
 from lnsmadam.hw.trainer.deltas import Deltas
@@ -64,7 +64,6 @@ class Trainer(wiring.Component):
 
     def __init__(self, config: TrainerConfig):
         self.config = config
-        result = data.StructLayout({"predicted": config.label_bits, "correct": 1, "gated": 1})
         super().__init__(
             {
                 "samples": In(stream.Signature(config.sample_width)),
@@ -72,7 +71,7 @@ class Trainer(wiring.Component):
                 "lr_shift": In(3),
                 "gate_on": In(1),
                 "gate_margin": In(16),
-                "results": Out(stream.Signature(result)),
+                "results": Out(stream.Signature(result_layout(config))),
                 "access": In(stream.Signature(ACCESS)),
                 "answer": Out(stream.Signature(DATA_BITS)),
                 "idle": Out(1),

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from lnsmadam.golden.trainer.machine import ADDRESS_BITS, TrainerConfig
+from lnsmadam.hw.trainer.access import result_layout
 from lnsmadam.hw.trainer.order import Order
 
 #: Samples that are in the trainer at once: one is worked on, the next is there when it ends.
@@ -212,7 +213,7 @@ class Replay(wiring.Component):
         self.access_layout = data.StructLayout(
             {"address": range(depth), "results": 1, "write": 1, "data": config.sample_width}
         )
-        self.result_layout = data.StructLayout({"predicted": config.label_bits, "correct": 1, "gated": 1})
+        self.result_layout = result_layout(config)
         super().__init__(
             {
                 "access": In(stream.Signature(self.access_layout)),

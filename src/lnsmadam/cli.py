@@ -19,6 +19,7 @@ from lnsmadam.build_cli import build
 from lnsmadam.console import console, progress_bar
 from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.fpga.energy import PROXY, GatesDiffer, Operands, measure_energy
+from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
 from lnsmadam.golden.config import UnitConfig
@@ -310,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         reason, status = error.format_message(), 2
-    except (ValueError, ToolError) as error:
+    except (ValueError, ToolError, LinkError) as error:
         reason, status = str(error), 2
     except MemoryError:
         reason, status = "The configuration needs more memory than there is", 2

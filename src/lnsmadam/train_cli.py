@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lnsmadam.datasets import TASKS
 from lnsmadam.fpga.boards import DEFAULT_BAUD
 from lnsmadam.fpga.build import check_baud
-from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.trainer.boards import TRAINER_BOARDS, trainer_board
 from lnsmadam.golden.trainer.config import NETWORK_PRESETS, NetworkConfig, network_preset
 from lnsmadam.golden.trainer.layout import MAX_LANES
@@ -105,7 +104,7 @@ def _plan(
         return Plan.of_task(
             task, network, initial(network, seed), seed=seed, epochs=epochs or task.epochs
         ), task.name  # fmt: skip
-    (network, state), run = files.load(resume), files.load_run(resume)
+    network, state, run = files.load_all(resume)
     if run.get("data") not in TASKS or not all(isinstance(run.get(name), int) for name in ("seed", "epochs", "done")):
         raise ValueError(f"{resume} does not say of which training it is: it cannot be resumed")
     given = {"seed": seed, "data": data, "gate": gate, "sizes": sizes}
@@ -206,8 +205,6 @@ def train(
                 if save is not None:
                     left = training.continued(plan, result.live.epoch, result.state)
                     files.save(save, plan.network, result.state, training.describe(left, data))
-    except LinkError as error:
-        raise click.ClickException(str(error)) from None
     except HardwareFault as error:
         click.echo(f"lnsmadam: {error}", err=True)
         return 1

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from lnsmadam.fpga.trainer.frames import Space, regions
 from lnsmadam.golden.trainer.machine import ADDRESS_BITS, DATA_BITS
+from lnsmadam.hw.trainer.access import result_layout
 
 
 def turn(register, predicted):
@@ -31,7 +32,6 @@ class StandIn(wiring.Component):
     def __init__(self, config):
         self.config = config
         request = data.StructLayout({"address": ADDRESS_BITS, "space": 3, "write": 1, "data": DATA_BITS})
-        result = data.StructLayout({"predicted": config.label_bits, "correct": 1, "gated": 1})
         super().__init__(
             {
                 "samples": In(stream.Signature(config.sample_width)),
@@ -39,7 +39,7 @@ class StandIn(wiring.Component):
                 "lr_shift": In(3),
                 "gate_on": In(1),
                 "gate_margin": In(16),
-                "results": Out(stream.Signature(result)),
+                "results": Out(stream.Signature(result_layout(config))),
                 "access": In(stream.Signature(request)),
                 "answer": Out(stream.Signature(DATA_BITS)),
                 "idle": Out(1),
