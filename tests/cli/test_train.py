@@ -1,14 +1,13 @@
 """`lnsmadam train`: every place ends with the same bits, stops and goes on, and refuses in one line."""
 
-import importlib.util
 import os
 import pty
 import re
 import select
 import threading
 import tty
-from pathlib import Path
 
+import device
 import numpy as np
 import pytest
 
@@ -21,12 +20,6 @@ from lnsmadam.golden.trainer.order import order
 from lnsmadam.golden.trainer.state import encode_inputs, initial
 from lnsmadam.sim.trainer import CompiledTrainer
 from lnsmadam.train import lr_shift_of
-
-_spec = importlib.util.spec_from_file_location(
-    "trainer_device", Path(__file__).parents[1] / "fpga" / "trainer" / "device.py"
-)
-device = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device)
 
 LINE = re.compile(
     r"epoch (\d+)/(\d+)  training [\d.]+%  test ([\d.]+)%  gated (\d+)%  [\d,]+ samples/s"

@@ -1,8 +1,6 @@
 """The C++ loop around a trainer: what it says of a machine that breaks the rules of its streams."""
 
-import dataclasses
-import re
-
+import faulty_trainer
 import numpy as np
 import pytest
 
@@ -31,20 +29,6 @@ FAULTS = {
 
 # Verilog around the machine, renamed `core`. A gate whose margin has the uppermost bit set chooses a fault.
 WRAPPER = """
-module trainer(clk, rst, samples__payload, samples__valid, samples__ready, learn, lr_shift, gate_on, gate_margin,
-  results__payload, results__valid, results__ready, access__payload, access__valid, access__ready,
-  answer__payload, answer__valid, answer__ready, idle, phase);
-  input clk, rst, samples__valid, learn, gate_on, results__ready, access__valid, answer__ready;
-  input [{samples_msb}:0] samples__payload;
-  input [2:0] lr_shift;
-  input [15:0] gate_margin;
-  input [55:0] access__payload;
-  output samples__ready, results__valid, access__ready, answer__valid, idle;
-  output [{results_msb}:0] results__payload;
-  output [31:0] answer__payload;
-  output [1:0] phase;
-  wire valid;
-  wire [{results_msb}:0] payload;
   wire [3:0] fault = gate_on & gate_margin[15] ? gate_margin[3:0] : 0;
   reg [7:0] waited = 0;
   reg [15:0] given = 0, quiet = 0;
@@ -79,10 +63,8 @@ def samples():
 def wrapped():
     """The machine within a wrapper that has all faults."""
     emitted = emit_trainer(Trainer(MACHINE))
-    inside = re.sub(r"\bmodule trainer\(", "module core(", emitted.verilog)
     numbers = {name: number for number, name in enumerate(FAULTS)}
-    widths = {"samples_msb": MACHINE.sample_width - 1, "results_msb": MACHINE.label_bits + 1, "count": COUNT}
-    return dataclasses.replace(emitted, verilog=inside + WRAPPER.format(**widths, **numbers))
+    return faulty_trainer.around(MACHINE, emitted, WRAPPER.format(count=COUNT, **numbers))
 
 
 def gate_of(fault):

@@ -11,7 +11,7 @@ from lnsmadam.golden.trainer.config import SecondMoment
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.layout import Layout
 from lnsmadam.golden.trainer.order import order
-from lnsmadam.golden.trainer.state import initial
+from lnsmadam.golden.trainer.state import encode_inputs, initial
 
 HELLO, WRITE, READ, RUN, STATUS, STOP = range(6)
 OK, UNKNOWN_COMMAND, BAD_ARGUMENT, BUSY, SEQUENCE = range(5)
@@ -305,3 +305,10 @@ class FaultyLine(Line):
     def write(self, data):
         self.waiting += self.damaged(self.device.feed(self.damaged(data)))
         return len(data)
+
+
+def samples_of(network, count, seed):
+    """Samples of random inputs, and labels."""
+    rng = np.random.default_rng(seed)
+    words = encode_inputs(network, rng.uniform(-1, 1, (count, network.sizes[0])))
+    return words, rng.integers(0, network.sizes[-1], count)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
-import importlib.util
 import types
 from pathlib import Path
 
+import device
+import faults
 import numpy as np
 import pytest
+from device import samples_of
 
 from lnsmadam.datasets import TASKS
 from lnsmadam.fpga.link import LinkError
@@ -19,19 +21,9 @@ from lnsmadam.golden.trainer.config import NETWORK_PRESETS, network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.order import order
-from lnsmadam.golden.trainer.state import encode_inputs, initial
+from lnsmadam.golden.trainer.state import initial
 from lnsmadam.sim.uart import SimulatedUART
 from lnsmadam.train import Plan, train_on_board, train_on_golden
-
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(f"trainer_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-device, faults = _load("device"), _load("faults")
 
 DIVISOR, TIMEOUT = 4, 2000
 SMALL, CAPACITY, LANES = (3, 4, 2), 6, 2
@@ -47,12 +39,6 @@ def board(network, lanes=LANES, capacity=CAPACITY, verilog=None):
     # The gate is set by a run.
     text = verilog or verilog_of(dataclasses.replace(network, gate=None), lanes, capacity)
     return SimulatedUART(text, "trainer_board", divisor=DIVISOR, patience=6 * TIMEOUT)
-
-
-def samples_of(network, count, seed):
-    rng = np.random.default_rng(seed)
-    words = encode_inputs(network, rng.uniform(-1, 1, (count, network.sizes[0])))
-    return words, rng.integers(0, network.sizes[-1], count)
 
 
 def learn(line, network, count, epochs):

@@ -1,21 +1,17 @@
 """The host's end of the line: every request ends, in an answer or in one line of reason."""
 
-import importlib.util
 import os
 import pty
 import sys
 from pathlib import Path
 
+import device
 import pytest
 
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.trainer import frames
 from lnsmadam.fpga.trainer.client import Client, open_port
 from lnsmadam.golden.trainer.config import network_preset
-
-_spec = importlib.util.spec_from_file_location("trainer_device", Path(__file__).with_name("device.py"))
-device = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device)
 
 
 def refused(message, line, **options):

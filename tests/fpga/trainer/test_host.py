@@ -1,11 +1,11 @@
 """The host against a second implementation of the protocol, over good lines and bad ones."""
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 
+import device
 import numpy as np
 import pytest
+from device import samples_of
 
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.trainer import frames
@@ -14,18 +14,9 @@ from lnsmadam.fpga.trainer.identity import known_networks, machine_digest
 from lnsmadam.golden.trainer.config import NETWORK_PRESETS, network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.order import order
-from lnsmadam.golden.trainer.state import encode_inputs, initial
-
-_spec = importlib.util.spec_from_file_location("trainer_device", Path(__file__).with_name("device.py"))
-device = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device)
+from lnsmadam.golden.trainer.state import initial
 
 SIZES = (5, 7, 3)
-
-
-def samples_of(network, count, seed):
-    rng = np.random.default_rng(seed)
-    return encode_inputs(network, rng.uniform(-1, 1, (count, network.sizes[0]))), rng.integers(0, 3, count)
 
 
 def golden_epochs(network, state, samples, labels, seed, epochs, shift=0, first=0):

@@ -1,8 +1,8 @@
 """The machine's four streams under cocotb, and that the bench sees what is wrong with them."""
 
-import dataclasses
 import re
 
+import faulty_trainer
 import numpy as np
 import pytest
 
@@ -70,20 +70,7 @@ FAULTS = {
 # Verilog around the machine, renamed `core`: `waited` counts cycles that a result has been refused, `given` results and
 # `asked` accesses since reset.
 WRAPPER = """
-module trainer(clk, rst, samples__payload, samples__valid, samples__ready, learn, lr_shift, gate_on, gate_margin,
-  results__payload, results__valid, results__ready, access__payload, access__valid, access__ready,
-  answer__payload, answer__valid, answer__ready, idle, phase);
-  input clk, rst, samples__valid, learn, gate_on, results__ready, access__valid, answer__ready;
-  input [{samples_msb}:0] samples__payload;
-  input [2:0] lr_shift;
-  input [15:0] gate_margin;
-  input [55:0] access__payload;
-  output samples__ready, results__valid, access__ready, answer__valid, idle;
-  output [{results_msb}:0] results__payload;
-  output [31:0] answer__payload;
-  output [1:0] phase;
-  wire valid, rests;
-  wire [{results_msb}:0] payload;
+  wire rests;
   wire [31:0] answered;
   reg [7:0] waited = 0;
   reg [15:0] given = 0, asked = 0;
@@ -122,11 +109,8 @@ endmodule
 def wrapped():
     """The machine within a wrapper that has all faults, one of them chosen as it is run."""
     emitted = emit_trainer(Trainer(FACTORED))
-    inside = re.sub(r"\bmodule trainer\(", "module core(", emitted.verilog)
-    assert inside != emitted.verilog
     numbers = {name: number for number, name in enumerate(FAULTS)}
-    wrapper = WRAPPER.format(samples_msb=FACTORED.sample_width - 1, results_msb=FACTORED.label_bits + 1, **numbers)
-    return dataclasses.replace(emitted, verilog=inside + wrapper)
+    return faulty_trainer.around(FACTORED, emitted, WRAPPER.format(**numbers))
 
 
 def run_with(wrapped, fault, **options):
