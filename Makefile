@@ -50,7 +50,7 @@ bench: tools-present $(READY)
 typings:
 	@rm -rf .typings && mkdir -p .typings/lnsmadam
 	@ln -s "$(CURDIR)"/src/lnsmadam/* .typings/lnsmadam/
-	@ln -s "$(CURDIR)"/golden "$(CURDIR)"/hw "$(CURDIR)"/sim "$(CURDIR)"/fpga .typings/lnsmadam/
+	@ln -s "$(CURDIR)"/golden "$(CURDIR)"/hw "$(CURDIR)"/sim "$(CURDIR)"/fpga "$(CURDIR)"/proof .typings/lnsmadam/
 
 clean:
 	rm -rf build .typings

