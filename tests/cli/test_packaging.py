@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 #: Folders of the sources; everything else in the repository is no part of the package.
 SOURCES = {"src/lnsmadam": "lnsmadam", "golden": "lnsmadam.golden", "hw": "lnsmadam.hw", "sim": "lnsmadam.sim",
-           "fpga": "lnsmadam.fpga"}  # fmt: skip
+           "fpga": "lnsmadam.fpga", "proof": "lnsmadam.proof"}  # fmt: skip
 
 
 def source_files():
