@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from lnsmadam.hw.emit import write_atomically
+from lnsmadam.sim.ports import Check
+from lnsmadam.sim.protocol import CHECKS as PROTOCOL
+
+#: What each check of ``simulate`` claims.
+CLAIMS = {
+    **{name: f"protocol (cocotb): {what}" for name, what in PROTOCOL.items()},
+    "batch": "emitted Verilog = golden model",
+    "batch-stalls": "the same under random pauses on both sides",
+    "icarus": "the same in a second simulator (Icarus Verilog)",
+}
 
 
 class Kind(enum.Enum):
@@ -54,6 +64,24 @@ class Record:
     command: str
     seconds: float
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def of_checks(subject: str, checks: Iterable[Check], command: str) -> list[Record]:
+    """Records of what ``simulate`` checked and did not skip."""
+    return [
+        Record(
+            subject,
+            Kind.EXHAUSTIVE if check.is_exhaustive else Kind.SAMPLED,
+            CLAIMS.get(check.name, check.name),
+            f"{check.compared:,} compared: {check.message}",
+            check.passed,
+            command,
+            check.seconds,
+            {"compared": check.compared},
+        )
+        for check in checks
+        if not check.skipped
+    ]
 
 
 def save(folder: Path, name: str, records: Iterable[Record]) -> Path:

@@ -220,6 +220,8 @@ class Check:
     skipped : bool
         Whether the check did not apply (and why is in the message); counts as neither passed nor failed.
     seconds : float
+    is_exhaustive : bool
+        Whether it went through every argument that there is.
     """
 
     name: str
@@ -228,6 +230,7 @@ class Check:
     message: str
     skipped: bool = False
     seconds: float = 0.0
+    is_exhaustive: bool = False
 
 
 def first_mismatch(ports: Ports, operands: Columns, got: Columns, want: Columns, index: int) -> Mismatch | None:

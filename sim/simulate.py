@@ -18,12 +18,14 @@ _STALLED_COUNT = 1 << 18
 _ICARUS_COUNT = 4000
 
 
-def _check(name: str, comparison: Comparison, what: str) -> Check:
+def _check(name: str, comparison: Comparison, what: str, is_exhaustive: bool = False) -> Check:
     # A run of milliseconds says nothing about the rate.
     is_long = comparison.seconds > 0.5
     rate = f", {comparison.vectors_per_second / 1e6:.1f} million/s" if is_long else ""
     message = comparison.failure or f"{what}{rate}"
-    return Check(name, comparison.count, comparison.passed, message, seconds=comparison.seconds)
+    return Check(
+        name, comparison.count, comparison.passed, message, seconds=comparison.seconds, is_exhaustive=is_exhaustive
+    )
 
 
 def simulate(
@@ -85,7 +87,7 @@ def simulate(
     )
     say("batch", 0, chunks.total)
     volume = compare(emitted, model, chunks, progress=lambda done: say("batch", done, chunks.total))
-    checks.append(_check("batch", volume, chunks.description))
+    checks.append(_check("batch", volume, chunks.description, chunks.is_exhaustive))
 
     stalled = chunks.first(min(chunks.total, _STALLED_COUNT))
     total = len(next(iter(stalled.values())))

@@ -16,7 +16,7 @@ import click
 from rich.table import Table
 
 from lnsmadam.build_cli import build
-from lnsmadam.console import console, progress_bar
+from lnsmadam.console import as_typed, console, progress_bar, records_option
 from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.fpga.energy import PROXY, GatesDiffer, Operands, measure_energy
 from lnsmadam.fpga.link import LinkError
@@ -27,6 +27,7 @@ from lnsmadam.hw.emit import emit, write_atomically
 from lnsmadam.hw.interface import Interface
 from lnsmadam.hw.toolchain import ToolError
 from lnsmadam.options import unit_options
+from lnsmadam.proof.records import of_checks, save
 from lnsmadam.sim.simulate import simulate as run_simulation
 from lnsmadam.sim.vectors import DEFAULT_VECTORS, MAX_VECTORS, write_vectors
 from lnsmadam.train_cli import COMMANDS, generate_trainer
@@ -105,7 +106,8 @@ def _simulate(unit: Unit) -> click.Command:
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
     @click.option("--count", type=click.IntRange(1), help="At most so many transfers in the volume run.")
     @click.option("--waves", type=click.Path(file_okay=False, path_type=Path), help="Folder for a waveform.")
-    def command(config: UnitConfig, seed: int, count: int | None, waves: Path | None) -> int:
+    @records_option
+    def command(config: UnitConfig, seed: int, count: int | None, waves: Path | None, records: Path | None) -> int:
         with progress_bar() as show:
             checks = run_simulation(
                 unit.emit(config),
@@ -126,6 +128,8 @@ def _simulate(unit: Unit) -> click.Command:
         console().print(table)
         if waves:
             click.echo("\n".join(str(path) for path in sorted(waves.iterdir())))
+        if records:
+            save(records, f"simulate-{unit.name}", of_checks(unit.name, checks, as_typed()))
         return 0 if all(check.passed or check.skipped for check in checks) else 1
 
     return command
@@ -300,7 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The tools end with this process, and nothing half-written stays, however it is ended.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = cli.main(args=arguments, prog_name="lnsmadam", standalone_mode=False)
+        typed = list(sys.argv[1:] if arguments is None else arguments)
+        status = cli.main(args=arguments, prog_name="lnsmadam", standalone_mode=False, obj=typed)
         return status if isinstance(status, int) else 0
     except click.exceptions.Abort:
         reason, status = "interrupted", 130

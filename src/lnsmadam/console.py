@@ -1,10 +1,20 @@
-"""What every command prints with: tables, and a progress bar."""
+"""What every command prints with: tables, a progress bar, and its own text."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+#: Of every command that is evidence: where its lines for the verification page go.
+records_option = click.option(
+    "--records",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that takes the outcome, for the verification page.",
+)
 
 
 def console() -> Console:
@@ -26,3 +36,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(task, description=what, completed=done, total=total or None)
 
         yield show
+
+
+def as_typed() -> str:
+    """The running command as it was typed, without ``--records``: what reproduces a line of evidence."""
+    words = list(click.get_current_context().find_root().obj or ())
+    while "--records" in words:
+        del words[words.index("--records") : words.index("--records") + 2]
+    return shlex.join(["lnsmadam", *(word for word in words if not word.startswith("--records="))])

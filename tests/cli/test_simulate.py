@@ -56,3 +56,14 @@ def test_count_and_seed(capsys):
     assert main(["simulate", "multiply", "--format", "lns8", "--count", "1000", "--seed", "3"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"batch +│ +1,000 │ equal", out) and "seed 3" in out
+
+
+def test_records_are_kept_with_the_command_that_repeats_them(tmp_path, capsys):
+    from lnsmadam.proof.records import Kind, load
+
+    assert main(["simulate", "sqrt", "--format", "lns6", "--records", str(tmp_path / "to here")]) == 0
+    capsys.readouterr()
+    records = load(tmp_path / "to here")
+    assert {record.command for record in records} == {"lnsmadam simulate sqrt --format lns6"}
+    assert [record.details["compared"] for record in records if record.kind is Kind.EXHAUSTIVE] == [64]
+    assert all(record.passed and record.subject == "sqrt" for record in records)
