@@ -12,9 +12,8 @@ from lnsmadam.hw.emit import write_atomically
 from lnsmadam.sim.ports import Check
 from lnsmadam.sim.protocol import CHECKS as PROTOCOL
 
-#: What each check of ``simulate`` claims.
+#: What each check of ``simulate`` claims, besides those of the protocol.
 CLAIMS = {
-    **{name: f"protocol (cocotb): {what}" for name, what in PROTOCOL.items()},
     "batch": "emitted Verilog = golden model",
     "batch-stalls": "the same under random pauses on both sides",
     "icarus": "the same in a second simulator (Icarus Verilog)",
@@ -66,20 +65,31 @@ class Record:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def of_checks(subject: str, checks: Iterable[Check], command: str) -> list[Record]:
-    """Records of what ``simulate`` checked and did not skip."""
+def of_checks(subject: str, checks: Sequence[Check], command: str) -> list[Record]:
+    """Records of what ``simulate`` checked and did not skip; those of the protocol are one."""
+    protocol = [check for check in checks if check.name in PROTOCOL]
+    failed = [check.message for check in protocol if not check.passed]
+    together = Check(
+        "protocol",
+        sum(check.compared for check in protocol),
+        not failed,
+        "; ".join(failed) or ", ".join(check.message for check in protocol),
+        skipped=not protocol,
+        seconds=sum(check.seconds for check in protocol),
+    )
+    claims = {**CLAIMS, "protocol": f"protocol, in cocotb: {', '.join(check.name for check in protocol)}"}
     return [
         Record(
             subject,
             Kind.EXHAUSTIVE if check.is_exhaustive else Kind.SAMPLED,
-            CLAIMS.get(check.name, check.name),
+            claims[check.name],
             f"{check.compared:,} compared: {check.message}",
             check.passed,
             command,
             check.seconds,
             {"compared": check.compared},
         )
-        for check in checks
+        for check in (*(check for check in checks if check.name not in PROTOCOL), together)
         if not check.skipped
     ]
 

@@ -26,10 +26,13 @@ def test_a_damaged_file_is_named(text, tmp_path):
 
 def test_checks_become_records_and_skipped_ones_do_not():
     checks = [
+        Check("latency", 16, True, "7 cycles", seconds=1.0),
+        Check("reset", 300, False, "result 3 came after reset", seconds=2.0),
         Check("batch", 64, True, "all 2^6 arguments", is_exhaustive=True),
-        Check("reset", 300, False, "12 resets"),
         Check("icarus", 0, True, "skipped", skipped=True),
     ]
     first, second = of_checks("sqrt", checks, "lnsmadam simulate sqrt")
     assert (first.kind, first.passed, first.details["compared"]) == (Kind.EXHAUSTIVE, True, 64)
-    assert (second.kind, second.passed) == (Kind.SAMPLED, False) and "reset in mid-flow" in second.claim
+    assert (second.kind, second.passed, second.seconds) == (Kind.SAMPLED, False, 3.0)
+    assert second.claim == "protocol, in cocotb: latency, reset"
+    assert second.result == "316 compared: result 3 came after reset"
