@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lnsmadam.console import as_typed, records_option
 from lnsmadam.datasets import TASKS
 from lnsmadam.fpga.boards import DEFAULT_BAUD
 from lnsmadam.fpga.build import check_baud
@@ -154,6 +156,7 @@ def _is_preset(network: NetworkConfig, preset: str) -> bool:
 @click.option("--compare/--no-compare", default=False, help="A board with golden, after every epoch; rtl always is.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Writes the network after every epoch.")
 @click.option("--resume", type=click.Path(dir_okay=False, path_type=Path), help="Goes on where a saved one stopped.")
+@records_option
 def train(
     where: str,
     port: str | None,
@@ -164,6 +167,7 @@ def train(
     save: Path | None,
     epochs: int | None,
     resume: Path | None,
+    records: Path | None,
     **options: Any,
 ) -> int:
     """Trains a network, sample by sample, in LNS words.
@@ -176,6 +180,8 @@ def train(
         raise click.UsageError("--lanes goes with --on rtl: they change no bit, and a board has its own")
     if compare and where == "golden":
         raise click.UsageError("--compare goes with --on board")
+    if records is not None and not (compare or where == "rtl"):
+        raise click.UsageError("--records goes with --on rtl or --compare: without, nothing is compared")
     if save is not None and not os.access(save if save.exists() else save.parent, os.W_OK):
         # Said before an epoch is spent, not after.
         raise click.BadParameter(f"{save} cannot be written", param_hint="'--save'")
@@ -183,7 +189,7 @@ def train(
     from lnsmadam.fpga.trainer.host import Trainer
     from lnsmadam.golden.trainer import files
 
-    held = None
+    held, compared, started = None, 0, time.monotonic()
     try:
         if port is not None and resume is None and options["preset"] is None and options["sizes"] is None:
             with Trainer(port, baud=baud, timeout=timeout) as board:
@@ -199,6 +205,9 @@ def train(
                 results = training.train_on_board(plan, port, tell, baud=baud, compare=compare, timeout=timeout)
             for result in results:
                 click.echo(_line(result, plan.epochs))
+                compared += result.compared
+                if records is not None:
+                    _keep(records, where, plan, lanes, result, compared, time.monotonic() - started)
                 if result.difference is not None:
                     click.echo(f"lnsmadam: epoch {result.live.epoch}: {result.difference}", err=True)
                     return 1
@@ -211,6 +220,23 @@ def train(
     if save is not None:
         click.echo(save)
     return 0
+
+
+def _keep(
+    folder: Path, where: str, plan: "Plan", lanes: int | None, result: "Result", compared: int, seconds: float
+) -> None:
+    """The record of a training so far; each epoch's takes the place of the one before."""
+    from lnsmadam.proof.records import Kind, Record
+    from lnsmadam.proof.records import save as keep
+
+    told = "-".join(map(str, plan.network.sizes))
+    name = next((name for name in NETWORK_PRESETS if _is_preset(plan.network, name)), "a network")
+    subject = "a board" if where == "board" else f"emitted Verilog on {lanes or DEFAULT_LANES} lanes"
+    found = result.difference or f"{compared:,} words equal in {result.live.epoch - plan.first_epoch} epochs"
+    claim = f"{name} {told}, {subject} = golden network: every weight, tracker and prediction after every epoch"
+    details = {"compared": compared, "samples": result.live.count}
+    record = Record("trainer", Kind.SAMPLED, claim, found, not result.difference, as_typed(), seconds, details)
+    keep(folder, f"train-{where}-{name}-{told}", [record])
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:

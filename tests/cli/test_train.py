@@ -18,12 +18,13 @@ from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.order import order
 from lnsmadam.golden.trainer.state import encode_inputs, initial
+from lnsmadam.proof import records
 from lnsmadam.sim.trainer import CompiledTrainer
 from lnsmadam.train import lr_shift_of
 
 LINE = re.compile(
     r"epoch (\d+)/(\d+)  training [\d.]+%  test ([\d.]+)%  gated (\d+)%  [\d,]+ samples/s"
-    r"(  [\d,]+ words equal to golden)?"
+    r"(?:  ([\d,]+) words equal to golden)?"
 )
 
 
@@ -142,12 +143,16 @@ def test_a_board_learns_the_same(run, tmp_path, board_port):
 
 
 def test_the_emitted_verilog_learns_the_same(run, tmp_path):
-    done = run("train --on rtl --data iris --preset FX --epochs 2 --lanes 4 --save x.npz --gate 1")
+    done = run("train --on rtl --data iris --preset FX --epochs 2 --lanes 4 --save x.npz --gate 1 --records found")
     lines = lines_of(done)
     state, accuracy = independent(network_preset("FX", (4, 16, 3), gate=1.0), TASKS["iris"], 0, 2)
     assert files.load(tmp_path / "x.npz")[1].differences(state) is None
     assert float(lines[-1][3]) == round(100 * accuracy, 1)
     assert all(line[5] is not None for line in lines)
+    (record,) = records.load(tmp_path / "found")
+    assert record.passed and record.subject == "trainer" and record.claim.startswith("FX 4-16-3, emitted Verilog")
+    assert record.details["compared"] == sum(int(line[5].replace(",", "")) for line in lines)
+    assert record.command.endswith("--save x.npz --gate 1")
 
 
 def test_verilog_that_differs_is_found(run, tmp_path, monkeypatch):
@@ -159,9 +164,13 @@ def test_verilog_that_differs_is_found(run, tmp_path, monkeypatch):
         load(trainer, state)
 
     monkeypatch.setattr(CompiledTrainer, "load", load_another)
-    status, out, errors = run("train --on rtl --data iris --preset FX --epochs 2 --lanes 4 --save x.npz")
+    status, out, errors = run(
+        "train --on rtl --data iris --preset FX --epochs 2 --lanes 4 --save x.npz --records found"
+    )
     assert status == 1 and re.fullmatch(r"lnsmadam: epoch 1: .*got .*, want .*\n", errors)
     assert out.count("epoch") == 1 and not (tmp_path / "x.npz").exists()
+    (record,) = records.load(tmp_path / "found")
+    assert not record.passed and record.result in errors
 
 
 def test_a_board_says_which_network_it_holds(run, board_port):
@@ -195,6 +204,7 @@ def test_refusals_are_one_line(run, tmp_path, board_port):
         "--port x": "--port goes with --on board",
         "--lanes 4": "--lanes goes with --on rtl: they change no bit, and a board has its own",
         "--compare": "--compare goes with --on board",
+        "--records x": "--records goes with --on rtl or --compare: without, nothing is compared",
         "--on board --port none": "Port none cannot be opened: No such file or directory",
         f"--on board --port {tmp_path / 'text.npz'}": "Port .* cannot be opened: Inappropriate ioctl for device",
         f"--on board --timeout 0.1 --port {os.ttyname(host)}": "Board on .* does not answer: it holds no trainer, .*",
