@@ -99,9 +99,11 @@ def lns_to_float(config: LNSToFloatConfig, a: npt.ArrayLike) -> tuple[Words, Wor
     down = np.clip(1 - exponent, 0, fmt.mantissa_bits + 2)
     rounded = ((core.evaluate(remainder) >> down) + 1) >> 1
     is_tie = (remainder == 0) & (down == fmt.mantissa_bits + 1)
+    # Below half the smallest subnormal number is nothing, even where a mantissa was rounded up to 2.
+    is_nothing = is_tie | (down > fmt.mantissa_bits + 1) | (log == config.format.zero_log)
     # The leading one counts as one step of the exponent, and so does a mantissa that rounds up to 2.
     bits = ((np.maximum(exponent, 1) - 1) << fmt.mantissa_bits) + rounded
-    bits = np.where(is_tie | (log == config.format.zero_log), 0, bits)
+    bits = np.where(is_nothing, 0, bits)
     overflow = bits >= fmt.infinity
     bits = np.where(overflow, fmt.max_word, bits) | np.where(bits == 0, 0, sign) << (fmt.width - 1)
     return bits.astype(fmt.dtype)[()], overflow.astype(np.uint8)[()]

@@ -8,6 +8,8 @@ import pytest
 from lnsmadam.golden.floats import BFLOAT16, FLOAT16, FLOAT32, FloatFormat
 from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, SYNAPSE, LNSFormat
 from lnsmadam.golden.lns_to_float import LNSToFloatConfig, lns_to_float
+from lnsmadam.proof.meaning import lns_to_float_meaning
+from lnsmadam.proof.worst_error import search
 
 TYPES = {BFLOAT16: (np.uint16, ml_dtypes.bfloat16), FLOAT16: (np.uint16, np.float16), FLOAT32: (np.uint32, np.float32)}
 FORMATS = [LNS6, LNS8, LNS10, LNS12, LNS16, LNSFormat(4, 1), LNSFormat(16, 128), LNSFormat(12, 4), LNSFormat(17, 256)]
@@ -68,6 +70,19 @@ def test_narrow_floats():
     fmt = config.float_format
     values = np.clip(config.format.decode(words), -3.0 * 2**6, 3.0 * 2**6)
     assert (fmt.decode(got) == fmt.decode(fmt.encode(values))).all()
+
+
+@pytest.mark.parametrize(
+    "float_format", [FloatFormat(2, 1), FloatFormat(2, 3), FloatFormat(5, 2)], ids=lambda f: f.name
+)
+def test_narrow_floats_of_wide_words(float_format):
+    """Mantissas that are rounded up to 2 stay within the guarantee, also far below the smallest subnormal number."""
+    config = LNSToFloatConfig(format=LNS16, float_format=float_format)
+    (measure,) = lns_to_float_meaning(config, lns_to_float, None)
+    assert (worst := search(measure)).passed, worst
+    values = LNS16.decode(np.arange(1 << 16))
+    got = float_format.decode(lns_to_float(config, np.arange(1 << 16))[0])
+    assert (got[np.abs(values) < 0.98 * 2.0 ** (float_format.quantum_log - 1)] == 0).all()
 
 
 def test_scalars():

@@ -22,6 +22,8 @@ CASES = [
     (LNSFormat(12, 1), FLOAT16, 0),
     (LNSFormat(18, 1024), FloatFormat(4, 3), 7),
     (LNS6, FloatFormat(2, 1), 1),
+    # Far below the smallest subnormal number, with mantissas that are rounded up to 2.
+    (LNS16, FloatFormat(2, 1), 3),
 ]
 
 
