@@ -20,6 +20,8 @@ from lnsmadam.golden.madam_update import (
     model,
     weight_max_log_of,
 )
+from lnsmadam.proof.meaning_of_updates import madam_update_meaning
+from lnsmadam.proof.worst_error import search
 
 CONFIGS = {
     "default": MadamUpdateConfig(),
@@ -60,46 +62,13 @@ def call(config, *, random=0, **fields):
     return *config.weight_format.unpack(weight), config.state_format.unpack(rms)
 
 
-def octaves(fmt, words):
-    """log2 of words, -inf for zero."""
-    log = fmt.unpack(words)[1] if isinstance(fmt, LNSFormat) else fmt.unpack(words)
-    factor = fmt.base_factor if isinstance(fmt, LNSFormat) else 2.0**fmt.fraction_bits
-    if isinstance(fmt, FixedFormat):
-        return log / factor
-    return np.where(log == fmt.zero_log, -np.inf, log / factor)
-
-
-def test_step_is_within_one_unit_of_the_real_rule(config):
-    """The mean over all random fractions is the quantity before rounding: it is compared with the rule."""
-    rng = np.random.default_rng(1)
-    count = 4000
-    fields = directed(config, rng, count)
-    fmt, bits = config.weight_format, config.step_fraction_bits
-    # Weights in the middle, with nothing to clamp them: what moves is the step.
-    fields["weight"] = fmt.pack(rng.integers(0, 2, count), np.zeros(count, dtype=int))
-    fields["weight_max_log"] = np.full(count, config.weight_max_format.pack(fmt.log_max))
-    offset = config.state_fraction_bits if config.state_rounding is Rounding.STOCHASTIC else 0
-    fractions = 1 << bits if config.rounding is Rounding.STOCHASTIC else 1
-    fraction = np.arange(fractions)[:, None] << offset
-    weight, rms = madam_update(config, *fields.values(), fraction)
-    assert (rms == rms[0]).all()
-    steps = fmt.unpack(weight)[1].mean(axis=0)
-
-    bias, lr = octaves(config.bias_format, fields["bias_log"]), octaves(config.lr_format, fields["lr_log"])
-    log = octaves(config.grad_format, fields["grad"]) - octaves(config.state_format, rms[0]) + bias
-    size = np.where(np.isneginf(log), 0.0, np.minimum(np.exp2(log), 10.0) * np.exp2(lr))
-    down = fmt.unpack(fields["weight"])[0] == config.grad_format.unpack(fields["grad"])[0]
-    unit = fmt.base_factor / 128 if config.variant is Variant.ROUNDED else 1
-    want = np.where(down, -size, size) * unit
-    inside = (want > fmt.log_min + unit) & (want < fmt.log_max - unit)
-    # All fractions for the stochastic mean; half a unit more where the result is rounded to nearest.
-    allowed = unit * (1.0 if config.rounding is Rounding.STOCHASTIC else 1.5)
-    error = np.abs(steps - want)[inside]
-    assert inside.sum() > count / 3
-    worst = np.flatnonzero(inside)[error.argmax()]
-    assert error.max() < allowed, {name: int(column[worst]) for name, column in fields.items()}
-    if config.rounding is Rounding.STOCHASTIC:
-        assert error.max() <= config.guarantee()["max_error_ulp"]
+def test_steps_and_states_are_within_the_guarantee_of_the_real_rule(config):
+    """Every size of a step and every state before rounding, and a sample of all operands."""
+    measures = madam_update_meaning(config, madam_update, directed)
+    assert [measure.what.split(",")[0] for measure in measures] == ["step", "step", "grad_rms"]
+    for measure in measures:
+        assert (worst := search(measure)).passed, worst
+    assert max(measure.promised for measure in measures if measure.what.startswith("grad_rms")) < 0.8
 
 
 def test_clip_is_at_the_bound_itself():
@@ -109,32 +78,6 @@ def test_clip_is_at_the_bound_itself():
         _, log, _ = call(config, grad=0x3F, grad_rms=-100, bias_log=0, lr_log=lr_log)
         # grad = 2**(63/8), after this update the state lies 5 octaves below it: 32 times, clipped to 10.
         assert abs(-log - 10 * 2 ** (lr_log / 16)) <= 1, lr_log
-
-
-def test_state_is_the_running_mean(config):
-    """Mean over all random fractions against log2 sqrt(beta v + (1 - beta) g^2) in octaves."""
-    factor, beta = config.base_factor, 1 - 2.0**-config.beta_shift
-    grads = np.unique(np.linspace(config.grad_format.log_min, config.grad_format.log_max, 9).astype(int))
-    state = np.arange(config.log_min + 1, config.log_max + 1)
-    state = state[:: max(1, len(state) // 900)]
-    draw = np.arange(1 << config.state_fraction_bits) if config.state_rounding is Rounding.STOCHASTIC else np.array([0])
-    grad = config.grad_format.pack(0, grads)
-    # -inf: a gradient of zero.
-    grad = np.append(grad, config.grad_format.zero)[:, None, None]
-    old = config.state_format.pack(state)[:, None]
-    _, rms = madam_update(config, 0, old, grad, 0, 0, 0, draw)
-    got = config.state_format.unpack(rms).mean(axis=2)
-    g = octaves(config.grad_format, grad)[..., 0]
-    r = state / factor
-    larger = np.maximum(r, g)
-    want = factor * (larger + np.log2(beta * np.exp2(2 * (r - larger)) + (1 - beta) * np.exp2(2 * (g - larger))) / 2)
-    bound = config.guarantee()["grad_rms_max_error_ulp"] + (0.5 if config.state_rounding is Rounding.NEAREST else 0)
-    error = np.abs(got - np.maximum(want, config.log_min))
-    # Where the state can fall below its smallest code, rounding is cut off there.
-    inside = want > config.log_min + 1
-    assert inside.mean() > 0.9
-    assert error[inside].max() <= bound + 1e-6
-    assert bound < 0.8
 
 
 def test_tables_are_correctly_rounded():
@@ -290,7 +233,7 @@ def test_state_converges_to_the_rms(scale):
     config = MadamUpdateConfig(beta_shift=6)
     states = np.full(2003, config.initial_state)
     states = stream(config, states, lambda rng, n: rng.normal(0, scale, n), 500, 4)
-    rms = np.exp2(2 * octaves(config.state_format, states)).mean() ** 0.5
+    rms = np.exp2(2 * config.state_format.decode(states)).mean() ** 0.5
     assert rms == pytest.approx(scale, rel=0.04)
 
 
@@ -298,7 +241,7 @@ def test_state_of_default_beta_follows_a_change():
     config = MadamUpdateConfig()
     states = np.full(499, config.state_format.pack(-16))
     states = stream(config, states, lambda rng, n: rng.normal(0, 0.25, n), 2000, 5)
-    rms = np.exp2(2 * octaves(config.state_format, states)).mean() ** 0.5
+    rms = np.exp2(2 * config.state_format.decode(states)).mean() ** 0.5
     left = (1 - 2**-10) ** 2000
     assert rms == pytest.approx(math.sqrt(0.25 * left + 0.0625 * (1 - left)), rel=0.04)
 
