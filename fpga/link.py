@@ -143,11 +143,34 @@ def read_report(path: Path) -> tuple[list[UnitPort], int]:
     """Units and baud rate of a board, from the ``report.json`` that ``build`` wrote."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [UnitPort(**entry) for entry in report["units"]], int(report["baud"])
+        units, baud = [UnitPort(**entry) for entry in report["units"]], report["baud"]
+        for unit in units:
+            _check_port(unit)
     except OSError as error:
         raise LinkError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise LinkError(f"{path} is not the report of a board's build") from None
+    if type(baud) is not int or baud < 1 or len({unit.number for unit in units}) < len(units):
+        raise LinkError(f"{path} is not the report of a board's build")
+    return units, baud
+
+
+def _check_port(unit: UnitPort) -> None:
+    """Raises ``ValueError`` or ``TypeError`` for a unit whose packets cannot be packed as it says."""
+    if type(unit.number) is not int or not 0 <= unit.number < 256 or not isinstance(unit.unit, str):
+        raise ValueError("no unit")
+    for port in (unit.input, unit.output):
+        end, width = 0, port["width"]
+        names = [field["name"] for field in port["fields"]]
+        if not names or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+            raise ValueError("no fields")
+        for field in sorted(port["fields"], key=lambda field: field["lsb"]):
+            lsb, bits = field["lsb"], field["width"]
+            if not all(type(number) is int for number in (lsb, bits, width)) or not 0 < bits <= 64:
+                raise ValueError("no widths")
+            if not end <= lsb <= width - bits or field["format"].get("width", bits) != bits:
+                raise ValueError("no place")
+            end = lsb + bits
 
 
 class Link:

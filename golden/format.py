@@ -17,6 +17,8 @@ from lnsmadam.golden.reference import round_log2
 
 Words = npt.NDArray[Any]
 MIN_WIDTH, MAX_WIDTH = 4, 24
+#: Largest magnitude of a fixed-point format's fraction bits: any word is a finite float64 other than 0.
+MAX_FRACTION_BITS = 900
 
 
 def word_dtype(width: int) -> type[np.unsignedinteger[Any]]:
@@ -74,6 +76,8 @@ class LNSFormat:
             factor = float(self.base_factor)
         except (TypeError, ValueError):
             raise ValueError(f"Base factor must be a number, not {self.base_factor!r}") from None
+        except OverflowError:
+            factor = math.inf
         if not (math.isfinite(factor) and factor > 0):
             raise ValueError(f"Base factor must be positive and finite, not {self.base_factor}")
         object.__setattr__(self, "base_factor", factor)
@@ -99,6 +103,9 @@ class LNSFormat:
         log_min = -(count // 2)
         # log_min … log_max and the zero code below them share width - 1 bits.
         width = max(MIN_WIDTH, (count // 2).bit_length() + 2)
+        if width > MAX_WIDTH:
+            # Of more levels float64 may not hold the number.
+            raise ValueError(f"Width must be from {MIN_WIDTH} to {MAX_WIDTH}, not {width}")
         return cls(width, (count - 1) / math.log2(ratio), log_min, log_min + count - 1)
 
     @property
@@ -248,8 +255,11 @@ class FixedFormat:
     kind: ClassVar[str] = "fixed"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.width <= 64:
-            raise ValueError(f"Width must be from 1 to 64, not {self.width}")
+        for name, low, high in (("width", 1, 64), ("fraction_bits", -MAX_FRACTION_BITS, MAX_FRACTION_BITS)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
+                label = name.replace("_", " ").capitalize()
+                raise ValueError(f"{label} must be from {low} to {high}, not {value!r}")
 
     @property
     def dtype(self) -> type[np.unsignedinteger[Any]]:

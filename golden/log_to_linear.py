@@ -109,8 +109,10 @@ def log_to_linear(config: LogToLinearConfig, a: npt.ArrayLike) -> tuple[Words, W
     shift = core.mantissa_bits - (log >> core.log2_base_factor) - config.point
     mantissa = core.evaluate(log & ((1 << core.log2_base_factor) - 1))
     magnitude = ((mantissa >> np.clip(shift, 0, core.mantissa_bits + 2)) + 1) >> 1
-    magnitude = np.where(log == config.format.zero_log, 0, magnitude)
-    is_above = (shift < 0) | (magnitude > linear.maximum)
+    # Where all logs are beyond the largest integer, so is the code of zero, if it is taken for a log.
+    is_zero = log == config.format.zero_log
+    magnitude = np.where(is_zero, 0, magnitude)
+    is_above = (shift < 0) & ~is_zero | (magnitude > linear.maximum)
     if not linear.signed:
         overflow = np.where(sign == 1, magnitude != 0, is_above)
         value = np.where(sign == 1, 0, np.where(is_above, linear.maximum, magnitude))

@@ -260,7 +260,8 @@ def log_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, y: Ope
     result = pipeline.register(
         total[: fmt.log_width - 1], name="saturated", force=[(above, fmt.log_max & (fmt.log_mask >> 1))]
     )
-    negative = pipeline.register(total[-1], name="negative")
+    # Of a format whose largest log is negative, one above it may not be.
+    negative = pipeline.register(total[-1], name="negative", force=[(above, 1)] if fmt.log_max < 0 else [])
     below = pipeline.register(below, name="below")
     sign = pipeline.register(sign, name="sign")
 

@@ -219,6 +219,9 @@ def segmented_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, 
 
     pipeline.boundary()
     near = Signal()
+    # Of narrow words with a large base factor no distance may reach so far.
+    if missing := max(near_bits + 2 - bits, 0):
+        distance = Cat(distance, Const(0, missing))
     octaves = distance[near_bits:]  # in units of four
     m.d.comb += near.eq(~octaves.any())
     is_log = near & subtract
@@ -313,7 +316,8 @@ def segmented_sum(m: Module, pipeline: Pipeline, config: SumConfig, x: Operand, 
     magnitude = pipeline.register(
         result[: fmt.log_width - 1], name="saturated", force=[(above, fmt.log_max & (fmt.log_mask >> 1))]
     )
-    negative = pipeline.register(result[-1], name="negative")
+    # Of a format whose largest log is negative, one above it may not be.
+    negative = pipeline.register(result[-1], name="negative", force=[(above, 1)] if fmt.log_max < 0 else [])
     below = pipeline.register(below | cancels, name="below")
     sign = pipeline.register(sign, name="sign")
 

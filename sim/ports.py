@@ -53,6 +53,23 @@ class Field:
         return f"0x{word:0{-(-self.width // 4)}x}"
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _check_places(fields: tuple[Field, ...], width: int) -> None:
+    """Raises ``ValueError`` for fields that overlap, leave the payload, or are not as wide as their format."""
+    end = 0
+    for item in sorted(fields, key=lambda item: item.lsb):
+        if item.width < 1 or item.lsb < end or item.lsb + item.width > width:
+            raise ValueError(f"Field {item.name} must have bits of its own among the payload's {width}")
+        if item.format is not None and item.format.width != item.width:
+            raise ValueError(f"Field {item.name} must have its format's {item.format.width} bits, not {item.width}")
+        end = item.lsb + item.width
+    if not fields or len({item.name for item in fields}) < len(fields):
+        raise ValueError("Fields of a stream must be one or more, of different names")
+
+
 @dataclass(frozen=True)
 class Port:
     """One stream.
@@ -73,9 +90,20 @@ class Port:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Port":
-        fields = tuple(
-            Field(item["name"], item["lsb"], item["width"], format_of(item["format"])) for item in entry["fields"]
-        )
+        """The stream that a manifest describes; raises ``ValueError`` where it describes none."""
+        try:
+            fields = tuple(
+                Field(item["name"], item["lsb"], item["width"], format_of(item["format"])) for item in entry["fields"]
+            )
+            names = [entry[name] for name in ("name", "valid", "ready")] + [item.name for item in fields]
+            # With one port a field there is none for all of them.
+            names += [] if entry["payload"] is None else [entry["payload"]]
+            numbers = [entry["width"], *(number for item in fields for number in (item.lsb, item.width))]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"Manifest describes no stream: {type(error).__name__} {error}") from None
+        if not all(isinstance(name, str) for name in names) or not all(map(_is_integer, numbers)):
+            raise ValueError("Manifest describes no stream: names must be texts, widths integers")
+        _check_places(fields, entry["width"])
         # Beyond 64 bits no NumPy integer holds a word.
         if too_wide := [item.name for item in fields if item.width > 64]:
             raise ValueError(f"Field {too_wide[0]} must have at most 64 bits")
@@ -143,8 +171,20 @@ class Ports:
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "Ports":
-        if len(manifest["inputs"]) != 1 or len(manifest["outputs"]) != 1:
-            raise ValueError(f"{manifest['unit']} must have one stream of operands and one of results")
+        """Raises ``ValueError`` for a manifest that is not one of a unit's, in one line."""
+        wanted = {"unit", "top", "clock", "reset", "latency", "interval", "inputs", "outputs"}
+        if not isinstance(manifest, Mapping) or not wanted <= set(manifest):
+            missing = sorted(wanted - set(manifest)) if isinstance(manifest, Mapping) else sorted(wanted)
+            raise ValueError(f"Manifest has no {missing[0]}")
+        for side in ("inputs", "outputs"):
+            if not isinstance(manifest[side], list) or len(manifest[side]) != 1:
+                raise ValueError(f"{manifest['unit']} must have one stream of operands and one of results")
+        for name, least in (("latency", 0), ("interval", 1)):
+            if not _is_integer(manifest[name]) or manifest[name] < least:
+                raise ValueError(f"Manifest's {name} must be an integer from {least}, not {manifest[name]!r}")
+        texts = (manifest["top"], *(name for name in (manifest["clock"], manifest["reset"]) if name is not None))
+        if not all(isinstance(name, str) and name for name in texts):
+            raise ValueError("Manifest's top, clock and reset must be names")
         operands, results = Port.of(manifest["inputs"][0]), Port.of(manifest["outputs"][0])
         flags = [item.name for item in operands.fields if item.width == 1]
         if results.when is not None and results.when not in flags:
