@@ -60,7 +60,7 @@ def _version(path: str, modified: float) -> str:
     for line in lines:
         if match := re.search(r"\(Version (\S+)\)", line):
             return match[1]
-        if re.match(r"\S+ \d+\.\d+", line):
+        if re.match(r"\S+ (version )?\d+\.\d+", line):
             return re.sub(r", Release, .*\)$", ")", line)
     raise ToolFailed(f"{path} --version printed no version")
 

@@ -58,12 +58,15 @@ class UARTReceiver(wiring.Component):  # type: ignore[misc]  # Amaranth has no t
         bits = Signal(8)
         # A 1 above the received bits marks how many are still to come.
         marker = Signal(8)
+        # For proofs: where it is.
+        self.line, self.timer, self.bits, self.marker = rx, timer, bits, marker
 
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(timer != 0):
             m.d.sync += timer.eq(timer - 1)
         with m.FSM() as fsm:
+            self.states = fsm
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE") | ~rx | self.o.valid)
             with m.State("IDLE"):
                 with m.If(~rx):
@@ -126,6 +129,8 @@ class UARTTransmitter(wiring.Component):  # type: ignore[misc]
         timer = Signal(range(self.divisor))
         # Data and stop bit, with a 1 more above: when only that is left, the stop bit is on the line.
         bits = Signal(10)
+        # For proofs: where it is.
+        self.timer, self.bits = timer, bits
         m.d.comb += self.i.ready.eq(bits == 0)
         with m.If(self.i.ready):
             with m.If(self.i.valid):

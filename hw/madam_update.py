@@ -67,6 +67,12 @@ class MadamUpdate(UnitComponent):
             value = signal
         return self._pipeline.register(value, name=name, force=force)
 
+    def _draw(self) -> Signal:
+        """Random bits of a transfer. What holds for any bits is proved with others in their place."""
+        self._m.submodules.lfsr = lfsr = LFSR(self.config.lfsr)
+        self._m.d.comb += lfsr.advance.eq(self._pipeline.accept)
+        return lfsr.draw
+
     def _operands(self) -> None:
         """1: logs with what is out of range forced to the nearest that is in, random bits, signs."""
         config, fields, live = self.config, self.i.payload, self._live
@@ -75,9 +81,7 @@ class MadamUpdate(UnitComponent):
         rms_random = Const(config.half_state, config.state_fraction_bits)
         step_random = Const(1 << (step_bits - 1), step_bits)
         if config.random_bits:
-            self._m.submodules.lfsr = lfsr = LFSR(config.lfsr)
-            self._m.d.comb += lfsr.advance.eq(self._pipeline.accept)
-            draw = lfsr.draw
+            draw = self._draw()
             if config.state_rounding is Rounding.STOCHASTIC:
                 rms_random, draw = draw[: config.state_fraction_bits], draw[config.state_fraction_bits :]
             if config.rounding is Rounding.STOCHASTIC:

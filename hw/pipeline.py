@@ -35,6 +35,8 @@ class UnitComponent(wiring.Component):
         Cycles from a transfer at ``i`` to ``o.valid``, without stalls.
     interval : int
         Cycles from one transfer at ``i`` to the next, without stalls.
+    valids : list of Signal
+        The valid bit of each stage, the first one's first; known once elaborated.
 
     Members
     -------
@@ -50,6 +52,7 @@ class UnitComponent(wiring.Component):
 
     def __init__(self, config: UnitConfig):
         self.config = config
+        self.valids: list[Signal] = []
         super().__init__(
             {
                 "i": In(stream.Signature(layout_of(config.inputs))),
@@ -121,6 +124,7 @@ class Pipeline:
         self._registered = spread(self._boundaries, config.pipeline) if registered is None else registered
         assert len(self._registered) == config.pipeline
         self._index = 0
+        component.valids = []
         self._valid: Value = component.i.valid
         # Without registers there is nothing to reset, and no reset port should appear.
         self._reset: Value = ResetSignal(allow_reset_less=True) if config.pipeline else Const(0)
@@ -147,6 +151,7 @@ class Pipeline:
                 with self._m.If(self._reset):
                     self._m.d.sync += valid.eq(0)
             self._valid = valid
+            self._component.valids.append(valid)
         return is_registered
 
     @property

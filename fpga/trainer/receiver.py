@@ -81,6 +81,8 @@ class FrameReceiver(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
         # Cycles without a byte, less 1. From 0 up: iCE40 breaks a carry chain whose registers have different resets.
         silence = Signal(range(self.timeout))
         expired, drop = Signal(), Signal()
+        # For proofs: where it is.
+        self.memory, self.head, self.left, self.silence = payload, head, left, silence
         m.d.comb += expired.eq(silence == self.timeout - 1)
         m.d.comb += [write.addr.eq(left[:-1]), write.data.eq(self.i.payload), self.crc.data.eq(self.i.payload)]
         m.d.sync += silence.eq(Mux(self.i.valid, 0, silence + 1))
@@ -88,6 +90,7 @@ class FrameReceiver(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
             m.d.sync += self.dropped.eq(self.dropped + 1)
 
         with m.FSM() as fsm:
+            self.states = fsm
             m.d.comb += self.receiving.eq(~fsm.ongoing("IDLE") & ~fsm.ongoing("HELD"))
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), self.crc.start.eq(1)]

@@ -47,14 +47,14 @@ class FrameSender(wiring.Component):  # type: ignore[misc]  # Amaranth has no ty
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        left = Signal(range(MAX_PAYLOAD + 1))
+        left = self.left = Signal(range(MAX_PAYLOAD + 1))
         header = Array([self.length[8:], self.length[:8], self.code, self.sequence])
         crc = Array(self.crc.crc.word_select(CRC_BYTES - 1 - n, 8) for n in range(CRC_BYTES))
         sent = Signal()
         m.d.comb += [sent.eq(self.o.valid & self.o.ready), self.crc.data.eq(self.o.payload)]
         with m.If(sent):
             m.d.sync += left.eq(left - 1)
-        with m.FSM():
+        with m.FSM() as self.states:
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), self.crc.start.eq(1)]
                 with m.If(self.start):

@@ -205,7 +205,10 @@ class TrainerServer(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
             m.d.sync += [status.eq(what), answer_length.eq(length), place.eq(0)]
             m.next = "ANSWER"
 
-        with m.FSM():
+        # For proofs: its parts, and where it is.
+        self.receiver, self.sender, self.processor = receiver, sender, processor
+        self.expected = expected
+        with m.FSM() as self.states:
             m.d.comb += [self.held.eq(receiver.held), self.active.eq(receiver.held | receiver.receiving)]
             with m.State("IDLE"):
                 m.d.sync += [cursor.eq(receiver.length), stable.eq(0), place.eq(0), bad.eq(0), space.eq(Space.RESULTS)]

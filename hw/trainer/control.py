@@ -145,7 +145,9 @@ class Control(wiring.Component):
                     m.d.sync += block.eq(0)
             return is_last & is_last_block
 
-        with m.FSM():
+        # For proofs: where it is.
+        self.block, self.made = block, made
+        with m.FSM() as self.states:
             with m.State("WAIT"):
                 m.d.comb += [self.phase.eq(Phase.IDLE), self.waiting.eq(1)]
                 m.d.sync += layer.eq(0)
@@ -195,7 +197,7 @@ class Control(wiring.Component):
         lanes, layout = self.config.lanes, self.config.layout
         if all(layout.inputs(k) >= lanes for k in range(self.config.network.layers)):
             return 1
-        left = Signal(range(lanes))
+        left = self.left = Signal(range(lanes))
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
         with m.If(self.row.forward & self.row.last):

@@ -49,7 +49,7 @@ class Noise(wiring.Component):
         state = Signal(config.width, init=config.seed)
         now: Value = state
         if self.repeats:
-            marked = Signal(config.width, reset_less=True)
+            marked = self.marked = Signal(config.width, reset_less=True)
             now = Signal(config.width)
             m.d.comb += now.eq(Mux(self.rewind, marked, state))
             with m.If(self.advance & self.mark):
