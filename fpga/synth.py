@@ -141,13 +141,20 @@ def _remove_stale(cache: Path) -> None:
             pass
 
 
+def mapping(unit: str, target: Target, *, dsp: bool = False, bram: bool = True) -> list[str]:
+    """Yosys commands from the files ``UNIT.v`` and ``shift_harness.v`` to the cells that :func:`measure` counts."""
+    return [
+        f"read_verilog {unit}.v {TOP}.v",
+        f"setattr -mod -set keep_hierarchy 1 {unit}",
+        target.synthesis(top=TOP, dsp=dsp, bram=bram),
+    ]
+
+
 def _script(emitted: Emitted, target: Target, *, dsp: bool, bram: bool) -> str:
     unit = emitted.name
     return "\n".join(
         [
-            f"read_verilog {unit}.v {TOP}.v",
-            f"setattr -mod -set keep_hierarchy 1 {unit}",
-            target.synthesis(top=TOP, dsp=dsp, bram=bram),
+            *mapping(unit, target, dsp=dsp, bram=bram),
             "tee -q -o cells.json stat -json",
             f"setattr -mod -unset keep_hierarchy {unit}",
             "flatten",

@@ -28,6 +28,36 @@ def _check(name: str, comparison: Comparison, what: str, is_exhaustive: bool = F
     )
 
 
+def run_batch(
+    emitted: Emitted,
+    model: Model,
+    config: UnitConfig,
+    *,
+    seed: int = 0,
+    count: int | None = None,
+    directed: Directed | None = None,
+    progress: Progress | None = None,
+) -> list[Check]:
+    """The checks ``batch`` and ``batch-stalls`` of :func:`simulate`, which has the same parameters."""
+    say = progress or (lambda stage, done, total: None)
+    chunks = stimulus(config, seed, count, directed)
+    say("batch", 0, chunks.total)
+    volume = compare(emitted, model, chunks, progress=lambda done: say("batch", done, chunks.total))
+    checks = [_check("batch", volume, chunks.description, chunks.is_exhaustive)]
+
+    stalled = chunks.first(min(chunks.total, _STALLED_COUNT))
+    total = len(next(iter(stalled.values())))
+    say("batch under stalls", 0, total)
+    # One seed of pauses on every sixteenth part: transfers go on from one to the next.
+    step = max(1, total // 16)
+    parts = ({name: column[at : at + step] for name, column in stalled.items()} for at in range(0, total, step))
+    under_stalls = compare(
+        emitted, model, parts, stalls_seed=seed, progress=lambda done: say("batch under stalls", done, total)
+    )
+    checks.append(_check("batch-stalls", under_stalls, "random pauses on both sides"))
+    return checks
+
+
 def simulate(
     emitted: Emitted,
     model: Model,
@@ -75,7 +105,8 @@ def simulate(
         There is no Verilator or C++ compiler, or the Verilog does not compile.
     """
     say = progress or (lambda stage, done, total: None)
-    chunks = stimulus(config, seed, count, directed)
+    # A wrong count is told before the first build.
+    stimulus(config, seed, count, directed)
     say("protocol", 0, 0)
     checks = run_protocol(
         emitted,
@@ -85,20 +116,7 @@ def simulate(
         waves=waves,
         progress=lambda text: say(f"protocol: {text}", 0, 0),
     )
-    say("batch", 0, chunks.total)
-    volume = compare(emitted, model, chunks, progress=lambda done: say("batch", done, chunks.total))
-    checks.append(_check("batch", volume, chunks.description, chunks.is_exhaustive))
-
-    stalled = chunks.first(min(chunks.total, _STALLED_COUNT))
-    total = len(next(iter(stalled.values())))
-    say("batch under stalls", 0, total)
-    # One seed of pauses on every sixteenth part: transfers go on from one to the next.
-    step = max(1, total // 16)
-    parts = ({name: column[at : at + step] for name, column in stalled.items()} for at in range(0, total, step))
-    under_stalls = compare(
-        emitted, model, parts, stalls_seed=seed, progress=lambda done: say("batch under stalls", done, total)
-    )
-    checks.append(_check("batch-stalls", under_stalls, "random pauses on both sides"))
+    checks += run_batch(emitted, model, config, seed=seed, count=count, directed=directed, progress=progress)
 
     say("icarus", 0, 0)
     operands = protocol_operands(config, seed + 1, _ICARUS_COUNT, directed)

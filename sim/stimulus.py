@@ -69,6 +69,31 @@ def random_operands(config: UnitConfig, generator: np.random.Generator, count: i
     }
 
 
+def mixed_operands(
+    config: UnitConfig, generator: np.random.Generator, count: int, directed: Directed | None = None
+) -> dict[str, Words]:
+    """Uniform words of every field; every other transfer is a directed one, where the unit has such."""
+    columns = random_operands(config, generator, count)
+    if directed is not None:
+        chosen = directed(config, generator, -(-count // 2))
+        for name, fmt in config.inputs.items():
+            columns[name][::2] = np.asarray(chosen[name]).astype(fmt.dtype)
+    return columns
+
+
+def some_arguments(config: UnitConfig, seed: int, first: int, count: int) -> dict[str, Words]:
+    """A part of the list of all arguments, each of which is in it once, in an order that the seed turns."""
+    mask = np.uint64((1 << sum(fmt.width for fmt in config.inputs.values())) - 1)
+    index = np.arange(first, first + count, dtype=np.uint64)
+    index = (index * np.uint64(_SCRAMBLE) + np.uint64(seed & 0xFFFF_FFFF)) & mask
+    columns, lsb = {}, 0
+    for name, fmt in config.inputs.items():
+        field = (index >> np.uint64(lsb)) & np.uint64((1 << fmt.width) - 1)
+        columns[name] = field.astype(fmt.dtype)
+        lsb += fmt.width
+    return columns
+
+
 @dataclass(frozen=True)
 class Stimulus:
     """Operands of a volume run, in chunks; iterating twice gives the same.
@@ -93,16 +118,8 @@ class Stimulus:
         return self._every() if self.is_exhaustive else self._sampled()
 
     def _every(self) -> Iterator[dict[str, Words]]:
-        mask = np.uint64(self.total - 1)
         for first in range(0, self.total, self.chunk):
-            index = np.arange(first, min(first + self.chunk, self.total), dtype=np.uint64)
-            index = (index * np.uint64(_SCRAMBLE) + np.uint64(self.seed & 0xFFFF_FFFF)) & mask
-            columns, lsb = {}, 0
-            for name, fmt in self.config.inputs.items():
-                field = (index >> np.uint64(lsb)) & np.uint64((1 << fmt.width) - 1)
-                columns[name] = field.astype(fmt.dtype)
-                lsb += fmt.width
-            yield columns
+            yield some_arguments(self.config, self.seed, first, min(self.chunk, self.total - first))
 
     def _sampled(self) -> Iterator[dict[str, Words]]:
         generator = np.random.default_rng(self.seed)
@@ -113,13 +130,7 @@ class Stimulus:
         yield {name: column[order] for name, column in corners.items()}
         while done < self.total:
             count = min(self.chunk, self.total - done)
-            columns = random_operands(self.config, generator, count)
-            if self.directed is not None:
-                # Every other transfer is a directed one.
-                chosen = self.directed(self.config, generator, -(-count // 2))
-                for name, fmt in self.config.inputs.items():
-                    columns[name][::2] = np.asarray(chosen[name]).astype(fmt.dtype)
-            yield columns
+            yield mixed_operands(self.config, generator, count, self.directed)
             done += count
 
     def first(self, count: int) -> dict[str, Words]:
@@ -188,7 +199,9 @@ __all__ = [
     "Directed",
     "Stimulus",
     "corner_words",
+    "mixed_operands",
     "protocol_operands",
     "random_operands",
+    "some_arguments",
     "stimulus",
 ]
