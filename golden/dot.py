@@ -421,19 +421,23 @@ def model(config: DotConfig) -> Callable[[dict[str, Words], int], dict[str, Word
 
 
 def directed(config: DotConfig, rng: np.random.Generator, count: int) -> dict[str, Words]:
-    """Vectors of a few transfers up to some hundred, of products of any size, small ones, or those about the range."""
+    """Vectors of a few transfers up to a thousand, of products of any size, small ones, or those about the range."""
     columns: dict[str, Words] = {}
     fmt = config.operand
-    last = rng.random(count) < np.repeat(rng.choice([0.5, 0.1, 0.01], -(-count // 256)), 256)[:count]
-    first = np.concatenate([[True], last[:-1]]) ^ (rng.random(count) < 0.02)
+    # A vector of LENGTH products cannot leave a derived accumulator; the longest ones here are longer than the default.
+    ends = np.repeat(rng.choice([0.5, 0.1, 0.01, 0.001], -(-count // 1024)), 1024)[:count]
+    last = rng.random(count) < ends
+    first = np.concatenate([[True], last[:-1]]) ^ (rng.random(count) < 0.02 * (ends > 0.005))
     vector: npt.NDArray[np.int64] = np.cumsum(last) - last
-    # A vector's logs lie below a limit of its own, in some of them close below; a quarter have the format's.
+    # A vector's logs lie below a limit of its own, in some of them close below; half have the format's.
     vectors = int(last.sum()) + 1
     limit = rng.integers(fmt.code_min, fmt.code_max + 1, vectors)
-    limit[rng.random(vectors) < 0.25] = fmt.code_max
-    reach = np.where(rng.random(vectors) < 0.5, 1 + config.base_factor // 2, 2 * fmt.code_max + 2)
+    limit[rng.random(vectors) < 0.5] = fmt.code_max
+    is_long = np.bincount(vector, minlength=vectors) > 256
+    is_close = (rng.random(vectors) < 0.5) | is_long
+    reach = np.where(is_close, 1 + config.base_factor // 2, 2 * fmt.code_max + 2)
     # Sums whose products have one sign leave the range sooner.
-    signs = rng.choice([0.0, 0.1, 0.5, 1.0], vectors)
+    signs = np.where(is_long, rng.integers(0, 2, vectors), rng.choice([0.0, 0.1, 0.5, 1.0], vectors))
     for name in config.inputs:
         log = limit[vector] - rng.integers(0, reach[vector])
         log = np.where(rng.random(count) < 0.03, fmt.zero_log, np.maximum(log, fmt.zero_log))

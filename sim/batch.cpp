@@ -8,6 +8,9 @@
 #include "stalls.h"
 #include "unit_ports.h"
 #include "verilated.h"
+#ifdef COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 
@@ -40,6 +43,27 @@ struct Unit {
             settle();
             edge();
         }
+        top.rst = 0;
+#endif
+        return drained(drain);
+    }
+
+    // Reset in mid-flow, whatever both sides do in it. Whether nothing is in flight after it.
+    bool interrupt(const Inputs& inputs, int64_t count, int64_t cycles, int64_t drain, uint64_t seed) {
+        Random random{seed * 2 + 1};
+        const int64_t held = 1 + int64_t(random.next() & 3);
+        for (int64_t cycle = 0; cycle < cycles + held; cycle++) {
+            inputs.write(top, int64_t(random.next() % uint64_t(count)));
+            top.i_valid = random.chance(224);
+            // Results wait more often than not, so that all stages are full.
+            top.o_ready = random.chance(64);
+#if CLOCKED
+            top.rst = cycle >= cycles;
+#endif
+            settle();
+            edge();
+        }
+#if CLOCKED
         top.rst = 0;
 #endif
         return drained(drain);
@@ -132,6 +156,11 @@ int64_t unit_reset(void* unit, int64_t drain) {
     return static_cast<Unit*>(unit)->reset(drain) ? DONE : VALID_AFTER_RESET;
 }
 
+int64_t unit_interrupt(void* unit, const void* const* inputs, int64_t count, int64_t cycles, int64_t drain,
+                       uint64_t seed) {
+    return static_cast<Unit*>(unit)->interrupt(Inputs(inputs), count, cycles, drain, seed) ? DONE : VALID_AFTER_RESET;
+}
+
 int64_t unit_run(void* unit, const void* const* inputs, void* const* outputs, int64_t count, int64_t results,
                  int64_t drain, int64_t patience, int64_t stalls, uint64_t seed, Report* report) {
     auto& self = *static_cast<Unit*>(unit);
@@ -140,4 +169,12 @@ int64_t unit_run(void* unit, const void* const* inputs, void* const* outputs, in
     return stalls ? self.run<true>(from, to, count, results, drain, patience, seed, *report)
                   : self.run<false>(from, to, count, results, drain, patience, seed, *report);
 }
+
+#ifdef SELECT
+void unit_select(void* unit, uint32_t number) { static_cast<Unit*>(unit)->top.select = number; }
+#endif
+
+#ifdef COVERAGE
+void unit_coverage(void* unit, const char* path) { static_cast<Unit*>(unit)->context.coveragep()->write(path); }
+#endif
 }

@@ -12,10 +12,19 @@ import numpy as np
 
 from lnsmadam.golden.format import Words, word_dtype
 from lnsmadam.hw.emit import Emitted
+from lnsmadam.sim.build import RUNTIME
 from lnsmadam.sim.compiled import CompiledModel, Report, stalls_header
 from lnsmadam.sim.ports import Columns, Mismatch, Model, Port, Ports, first_mismatch
 
 _MAIN = Path(__file__).with_name("batch.cpp")
+# Signals that Amaranth did not name begin with an underscore in Verilator. Such a model is compiled for a short run.
+_COVERAGE: dict[str, Any] = {
+    "verilator_flags": ("--coverage-line", "--coverage-toggle", "--coverage-underscore"),
+    "compile_flags": ("-O1", "-DCOVERAGE"),
+    "runtime": (*RUNTIME, "verilated_cov"),
+}
+# Of many variants each runs for a moment.
+_SELECT: dict[str, Any] = {"compile_flags": ("-O1", "-DSELECT")}
 # What the C++ loop returns; the first is success.
 _FAULTS = {
     1: "no transfer for {patience} cycles: {sent} accepted, {received} results",
@@ -84,15 +93,20 @@ class Comparison:
         return self.count / max(self.simulation_seconds, 1e-9)
 
 
-def plain_wrapper(ports: Ports) -> str:
-    """Verilog module ``plain`` around a unit, with one port a field and names that C++ accepts."""
+def plain_wrapper(ports: Ports, selector: int = 0) -> str:
+    """Verilog module ``plain`` around a unit, with one port a field and names that C++ accepts.
+
+    Of a unit of several variants, ``selector`` is the width of its further input ``select``.
+    """
     inputs, outputs = ports.input, ports.output
     declarations = ["input clk", "input rst"] if ports.clock else []
+    declarations += [f"input [{selector - 1}:0] select"] if selector else []
     declarations += ["input i_valid", "output i_ready", "output o_valid", "input o_ready"]
     declarations += [f"input [{item.width - 1}:0] i{n}" for n, item in enumerate(inputs.fields)]
     declarations += [f"output [{item.width - 1}:0] o{n}" for n, item in enumerate(outputs.fields)]
     connections = [f".{ports.clock}(clk)"] if ports.clock else []
     connections += [f".{ports.reset}(rst)"] if ports.reset else []
+    connections += [".select(select)"] if selector else []
     connections += [
         *(f".{inputs.valid}(i_valid)", f".{inputs.ready}(i_ready)", f".{inputs.payload}(operands)"),
         *(f".{outputs.valid}(o_valid)", f".{outputs.ready}(o_ready)", f".{outputs.payload}(results)"),
@@ -170,6 +184,14 @@ def _ports_header(ports: Ports) -> str:
 class BatchUnit(CompiledModel):
     """A compiled unit, reset, whose state lasts from one :meth:`run` to the next. Use it in a ``with``.
 
+    Parameters
+    ----------
+    emitted : Emitted
+    coverage : bool
+        Count which lines run and which bits toggle, for :meth:`write_coverage`.
+    selector : int
+        Width of the input ``select`` of a unit of several variants, for :meth:`select`.
+
     Raises
     ------
     HardwareFault
@@ -178,16 +200,17 @@ class BatchUnit(CompiledModel):
         There is no Verilator or C++ compiler, or the Verilog does not compile.
     """
 
-    def __init__(self, emitted: Emitted):
+    def __init__(self, emitted: Emitted, coverage: bool = False, selector: int = 0):
         self.ports = Ports.of(emitted.manifest)
         super().__init__(
-            f"batch-{self.ports.top}",
-            {"plain.v": plain_wrapper(self.ports), "unit.v": emitted.verilog},
+            f"{'coverage' if coverage else 'batch'}-{self.ports.top}",
+            {"plain.v": plain_wrapper(self.ports, selector), "unit.v": emitted.verilog},
             "plain",
             _MAIN,
             prefix="unit",
-            counts=("run", "reset"),
+            counts=("run", "reset", "interrupt"),
             headers={**stalls_header(), "unit_ports.h": _ports_header(self.ports)},
+            **(_COVERAGE if coverage else _SELECT if selector else {}),
         )
         # Longer than any result can take, so that one too many has time to come out.
         self._drain = 2 * self.ports.latency + 8
@@ -203,6 +226,24 @@ class BatchUnit(CompiledModel):
     def reset(self) -> None:
         """Resets the unit (nothing, for one without clock) and checks that nothing comes out."""
         self._raise_on(self.call("reset", ctypes.c_int64(self._drain)), Report(), {})
+
+    def select(self, number: int) -> None:
+        """Turns to a variant; what the one before left in the registers stays until they are written."""
+        self.call("select", ctypes.c_uint32(number))
+
+    def interrupt(self, operands: Mapping[str, Any], seed: int, cycles: int) -> None:
+        """Resets the unit in mid-flow: for some cycles operands go in and results are taken, or not, at random; then
+        reset comes for a cycle or a few, whatever both sides do meanwhile.
+
+        Raises
+        ------
+        HardwareFault
+            A result comes out afterwards.
+        """
+        inputs = self.ports.input.columns(operands)
+        count = len(next(iter(inputs.values())))
+        numbers = (ctypes.c_int64(count), ctypes.c_int64(cycles), ctypes.c_int64(self._drain), ctypes.c_uint64(seed))
+        self._raise_on(self.call("interrupt", _pointers(inputs), *numbers), Report(), {})
 
     def run(self, operands: Mapping[str, Any], stalls_seed: int | None = None) -> dict[str, Words]:
         """Sends operands, one transfer a row, and takes the results that follow them.
@@ -244,6 +285,10 @@ class BatchUnit(CompiledModel):
         self._raise_on(status, report, outputs)
         return outputs
 
+    def write_coverage(self, path: Path) -> None:
+        """Writes Verilator's counts since the unit was made, in its own format."""
+        self.call("coverage", str(path).encode())
+
     def _raise_on(self, status: int, report: Report, outputs: dict[str, Words]) -> None:
         if status:
             message = _FAULTS[status]
@@ -264,6 +309,7 @@ def compare(
     *,
     progress: Callable[[int], None] | None = None,
     stalls_seed: int | None = None,
+    coverage: Path | None = None,
 ) -> Comparison:
     """Runs operands through the unit and the model; stops at the first chunk that differs.
 
@@ -277,6 +323,8 @@ def compare(
         Called with the transfers done so far, after every chunk.
     stalls_seed : int, optional
         As for :meth:`BatchUnit.run`.
+    coverage : Path, optional
+        File for Verilator's counts of lines and toggles.
 
     Raises
     ------
@@ -287,7 +335,7 @@ def compare(
     # `index` counts transfers, `count` results: not every unit gives one for each.
     index, count, simulated, mismatch, fault = 0, 0, 0.0, None, None
     try:
-        with BatchUnit(emitted) as unit:
+        with BatchUnit(emitted, coverage is not None) as unit:
             # The build is not part of the rate.
             started = time.perf_counter()
             for number, chunk in enumerate(chunks):
@@ -311,6 +359,8 @@ def compare(
                     progress(index)
                 if mismatch is not None or fault is not None:
                     break
+            if coverage is not None:
+                unit.write_coverage(coverage)
     except HardwareFault as error:
         fault = str(error)
     if count == 0 and fault is None:

@@ -24,6 +24,8 @@ from lnsmadam.sim.tools import Tool, compiler, verilator
 _RECIPE = "1"
 _ABANDONED_SECONDS = 3600.0
 _PREFIX = "Vtop"
+#: Files of Verilator's runtime that every model needs, without ``.cpp``.
+RUNTIME = ("verilated", "verilated_threads")
 _STANDARD = ["-std=gnu++17", "-fPIC", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]
 
 
@@ -100,7 +102,7 @@ def build_simulation(
     verilator_flags: Sequence[str] = (),
     compile_flags: Sequence[str] = ("-O3",),
     link_flags: Sequence[str] = (),
-    runtime: Sequence[str] = ("verilated", "verilated_threads"),
+    runtime: Sequence[str] = RUNTIME,
     output: str,
 ) -> Path:
     """Compiles Verilog and a C++ main program to one file; returns its path in the cache.

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lnsmadam.sim.build import build_simulation
+from lnsmadam.sim.build import RUNTIME, build_simulation
 
 
 class Report(ctypes.Structure):
@@ -29,8 +29,10 @@ class CompiledModel:
 
     Parameters
     ----------
-    kind, sources, top, main, headers, compile_flags
+    kind, sources, top, main, headers, compile_flags, runtime
         As those of :func:`~lnsmadam.sim.build.build_simulation`.
+    verilator_flags : sequence of str
+        Besides those for speed.
     prefix : str
     counts : sequence of str
         Functions that return a 64-bit integer; the others return nothing.
@@ -55,6 +57,8 @@ class CompiledModel:
         arguments: Sequence[Any] = (),
         headers: Mapping[str, str] | None = None,
         compile_flags: Sequence[str] = ("-O3",),
+        verilator_flags: Sequence[str] = (),
+        runtime: Sequence[str] = RUNTIME,
     ):
         library = build_simulation(
             kind,
@@ -62,9 +66,10 @@ class CompiledModel:
             top,
             main=main,
             headers=headers,
-            verilator_flags=("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
+            verilator_flags=("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", *verilator_flags),
             compile_flags=compile_flags,
             link_flags=("-shared",),
+            runtime=runtime,
             output=f"{prefix}.so",
         )
         self._prefix, self._library = prefix, ctypes.CDLL(str(library))

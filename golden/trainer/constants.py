@@ -126,7 +126,8 @@ def constants(config: NetworkConfig) -> tuple[Any, Integers]:
         "lowest_step": 0,
         "highest_step": 0,
     }  # fmt: skip
-    record = np.array([tuple(numbers.values())], dtype=[(name, np.int64) for name in numbers])[0]
+    # Its numbers are attributes in plain Python too, where the kernel is not compiled.
+    record = np.rec.array([tuple(numbers.values())], dtype=[(name, np.int64) for name in numbers])[0]
     return record, np.concatenate([array.ravel() for array in arrays.values()])
 
 

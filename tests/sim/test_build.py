@@ -128,3 +128,40 @@ def test_a_missing_compiler_is_one_line(monkeypatch):
         tools.compiler()
     with pytest.raises(MissingTool, match="^perl was not found"):
         tools.verilator()
+
+
+def test_an_entry_that_cannot_be_put_in_its_place_is_an_error(cache, monkeypatch):
+    def full(path, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space left"):
+        cached("text", ["full"], lambda folder: (folder / "x").write_text("x"))
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+def test_a_tool_that_does_not_end_is_stopped():
+    with pytest.raises(ToolFailed, match=r"sleep did not end within 0\.1 s"):
+        Tool("/bin/sleep").run("30", timeout=0.1)
+
+
+def test_a_compiler_that_is_named_must_be_there(tmp_path, monkeypatch):
+    # `c++` stands in for `g++`, but not for what CXX names.
+    other = tmp_path / "c++"
+    other.write_text("#!/bin/sh\necho other 1.0\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert tools.compiler().path == str(other) and tools.compiler().identity == "other 1.0\n"
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(MissingTool, match="no-such-compiler"):
+        tools.compiler()
+
+
+def test_a_model_is_freed_once(multiplier_of, monkeypatch):
+    unit, called = BatchUnit(multiplier_of(2).emitted), []
+    call = unit.call
+    monkeypatch.setattr(unit, "call", lambda name, *arguments: (called.append(name), call(name, *arguments)))
+    with unit:
+        unit.close()
+    assert called == ["delete"]

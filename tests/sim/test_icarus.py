@@ -1,5 +1,6 @@
 """The second simulator, where it is installed."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -59,3 +60,32 @@ def test_nothing_to_compare_is_an_error(multiplier_of):
     unit = multiplier_of(2)
     with pytest.raises(ValueError, match="nothing to compare"):
         run_icarus(unit.emitted, unit.model, {"a": np.zeros(0, np.uint8), "b": np.zeros(0, np.uint8)})
+
+
+def _changed(unit, old, new):
+    assert old in unit.emitted.verilog
+    text = unit.emitted.verilog.replace(old, new)
+    return dataclasses.replace(unit, emitted=dataclasses.replace(unit.emitted, verilog=text))
+
+
+@needs_icarus
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("endmodule", "  nonsense;\nendmodule", "iverilog failed with status"),
+        ("endmodule", "  initial $finish;\nendmodule", "the bench did not come to its end"),
+        ("assign o__payload = {", "assign o__payload = 8'hxx & {", "has unknown bits"),
+    ],
+)
+def test_verilog_that_gives_no_verdict_fails(multiplier_of, old, new, message):
+    check = _run(_changed(multiplier_of(2), old, new))
+    assert not check.passed and message in check.message, check
+
+
+@needs_icarus
+def test_transfers_without_results_compare_nothing(summing):
+    unit = summing()
+    operands = {name: np.zeros(5, np.uint16) for name in ("a", "first", "last")}
+    check = run_icarus(unit.emitted, unit.model, operands)
+    assert not check.passed and check.compared == 0
+    assert check.message == "nothing was compared: no result follows any of 5 transfers"

@@ -88,6 +88,18 @@ def test_another_latency_than_the_manifests_fails(wrong_latency):
     assert checks["latency"].message == "the latency is 1 cycles, the manifest says 2"
 
 
+def test_a_unit_that_never_answers_fails(multiplier_of):
+    unit = multiplier_of(2)
+    text, count = re.subn(r"o__valid <= \\\S+ ;", "o__valid <= 1'h0;", unit.emitted.verilog)
+    assert count == 1
+    silent = dataclasses.replace(unit, emitted=dataclasses.replace(unit.emitted, verilog=text))
+    checks = _run(silent)
+    assert _failed(checks) == set(CHECKS), checks
+    assert checks["latency"].message == "the result of transfer 0 never came"
+    assert checks["stalls"].message == "300 of 300 results never came"
+    assert checks["throughput"].message.startswith("0 of 600 results after")
+
+
 def test_state_that_reset_forgets_fails(wide):
     # A model that never starts anew is the same difference seen from the other side.
     def model(fields, index):

@@ -65,6 +65,14 @@ def test_reading_ends_with_its_patience(line):
     assert line.cycles - before == 10 * DIVISOR + 500
 
 
+def test_what_came_already_is_read_in_no_time(line):
+    line.write(b"\x30\x31")
+    assert line.run(10_000, 2) < 10_000
+    before = line.cycles
+    assert line.in_waiting == 2 and line.read(1) == b"\x31" and line.read(1) == b"\x32"
+    assert line.cycles == before
+
+
 def test_time_stands_still_between_calls(line):
     line.write(b"\x20")
     before = line.cycles

@@ -76,8 +76,9 @@ WRAPPER = """
   reg [15:0] given = 0, asked = 0;
   reg [2:0] old_shift = 0;
   reg [2:0] late = 0;
-  integer fault;
+  integer fault, at;
   initial if (!$value$plusargs("fault=%d", fault)) fault = 0;
+  initial if (!$value$plusargs("at=%d", at)) at = 120;
   always @(posedge clk) begin
     late <= ~valid ? 0 : late == 7 ? late : late + 1;
     old_shift <= phase == 0 ? old_shift : lr_shift;
@@ -100,7 +101,7 @@ WRAPPER = """
   assign results__valid = valid & ~refused & ~held;
   assign results__payload = payload ^ (fault == {wrong_result} & given == 3)
     ^ (fault == {changes_while_waiting} & waited == 9);
-  assign answer__payload = answered ^ (fault == {wrong_answer} & asked == 120);
+  assign answer__payload = answered ^ (fault == {wrong_answer} & asked == at);
 endmodule
 """
 
@@ -113,8 +114,9 @@ def wrapped():
     return faulty_trainer.around(FACTORED, emitted, WRAPPER.format(**numbers))
 
 
-def run_with(wrapped, fault, **options):
-    return run(FACTORED, emitted=wrapped, arguments=[f"+fault={list(FAULTS).index(fault)}"], **options)
+def run_with(wrapped, fault, at=120, **options):
+    arguments = [f"+fault={list(FAULTS).index(fault)}", f"+at={at}"]
+    return run(FACTORED, emitted=wrapped, arguments=arguments, **options)
 
 
 def test_the_wrapper_is_not_what_fails(wrapped):
@@ -128,3 +130,18 @@ def test_a_planted_fault_is_seen(wrapped, fault):
     outcome = run_with(wrapped, fault, checks=[check])[check]
     assert not outcome.passed
     assert re.search(message, outcome.message), outcome.message
+
+
+# While samples are learned accesses go out in threes, after those that load the state: the count of updates, a word,
+# the count again. The numbers are those of a word, and of a count.
+@pytest.mark.parametrize(
+    ("check", "at", "message"),
+    [
+        ("access", 111, "after [0-9]+ samples: space 0, address [0-9]+: got 0x"),
+        ("access", 112, "a sample was learned between two accesses that waited together"),
+        ("reset", 5, "after a reset in sample 0: space 0, address 4: got 0x.*, want one of 0x"),
+    ],
+)
+def test_a_wrong_answer_between_samples_or_after_a_reset_is_seen(wrapped, check, at, message):
+    outcome = run_with(wrapped, "wrong_answer", at, checks=[check])[check]
+    assert not outcome.passed and re.match(message, outcome.message), outcome.message

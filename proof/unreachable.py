@@ -1,0 +1,219 @@
+"""Shows that a bit never changes, or that a branch is never taken, whatever the operands.
+
+Yosys reads the emitted Verilog twice. First with the registers as free inputs: what logic alone makes constant falls
+out of ABC's sweeping. Then by induction over as many cycles as the pipeline has stages, which excludes what no earlier
+stage gives a register. For that the pipeline never waits: all its registers hold while it does, so that the states it
+goes through are the same; the logic between them keeps ``ready`` as it is and may see it either way.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lnsmadam.fpga import tools
+from lnsmadam.hw.emit import Emitted
+from lnsmadam.sim.build import scratch_folder
+
+_OPEN = "~open"
+# Logic of a few hundred gates: finds a constant wherever the Gaussian logs, the widest unit, have one.
+_SWEEP = "strash\nifraig\ndc2\nfraig\ndc2\nmap\n"
+_SECONDS_EACH = 60
+_SIMPLIFY = ("opt -full", "opt_clean -purge")
+_KEEP = ("write_rtlil cone.il", "write_json open.json")
+# What Yosys writes in the place of a net's number.
+_CONSTANT = ("0", "1", "x")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What Verilator counts.
+
+    Attributes
+    ----------
+    instance : str
+        Names of the instances above it, joined with dots; empty for the unit's own module.
+    signal : str
+        Name in the Verilog, of a bit; empty for a branch.
+    bit : int
+    line : int
+        In the Verilog, from 1.
+    arm : str
+        Of a branch: ``if``, ``else``, ``cond_then`` or ``cond_else``; ``block`` for a whole process.
+    """
+
+    instance: str
+    signal: str
+    bit: int
+    line: int
+    arm: str = ""
+
+
+def _public(name: str) -> str:
+    """What Yosys calls a signal here: names that begin with a dollar sign are its own and do not last."""
+    return f"~{name[1:]}" if name.startswith("$") else name
+
+
+class _Source:
+    """The Verilog, with a signal beside every branch of interest that is 1 where it is taken."""
+
+    def __init__(self, verilog: str):
+        self.lines = verilog.splitlines()
+        # What is put before the first statement of a process, and before and after a line, by its index.
+        self._after: dict[int, list[str]] = {}
+        self._instead: dict[int, str] = {}
+        self._count = 0
+
+    def _new(self, line: int, kind: str) -> str:
+        name = f"\\~taken{self._count} "
+        self._count += 1
+        head = next(n for n in range(line, -1, -1) if re.match(r"\s*module\b", self.lines[n]))
+        self._after.setdefault(head, []).append(f"{kind} {name};")
+        return name
+
+    def mark(self, line: int, arm: str) -> str | None:
+        """The signal's name; None where the statement is of another shape."""
+        at, text = line - 1, self.lines[line - 1]
+        if choice := re.fullmatch(r"\s*assign \S+\s+= (.+?)\s+\? .*;", text):
+            if arm not in ("cond_then", "cond_else") or choice[1].count("?"):
+                return None
+            name = self._new(at, "wire")
+            condition = f"{choice[1]} " if arm == "cond_then" else f"!({choice[1]} )"
+            self._after.setdefault(at, []).append(f"assign {name} = {condition};")
+            return name.strip("\\ ")
+        if not re.fullmatch(r"\s*if \(.*\) begin", text) or arm not in ("if", "else"):
+            return None
+        process = next((n for n in range(at, -1, -1) if "always @" in self.lines[n]), None)
+        if process is None or self.lines[process].strip() != "always @* begin":
+            return None
+        name = self._new(at, "reg")
+        self._after.setdefault(process, []).append(f"{name} = 1'h0;")
+        if arm == "if":
+            self._after.setdefault(at, []).append(f"{name} = 1'h1;")
+            return name.strip("\\ ")
+        indent = text[: len(text) - len(text.lstrip())]
+        end = next(n for n in range(at + 1, len(self.lines)) if self.lines[n].startswith(f"{indent}end"))
+        if self.lines[end].strip() == "end":
+            self._instead[end] = f"{indent}end else begin {name} = 1'h1; end"
+        else:
+            self._after.setdefault(end, []).append(f"{name} = 1'h1;")
+        return name.strip("\\ ")
+
+    def text(self) -> str:
+        out: list[str] = []
+        for n, line in enumerate(self.lines):
+            out += [self._instead.get(n, line), *self._after.get(n, ())]
+        return re.sub(r"\\\$(\S+) ", r"\\~\1 ", "\n".join(out)) + "\n"
+
+
+def _yosys(folder: Path, script: Sequence[str]) -> str:
+    (folder / "run.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    log = folder / "log.txt"
+    tools.run_all([tools.Job("Yosys", (tools.find("yosys"), "-Q", "-T", "run.ys"), folder, log)])
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+def _with_outputs(circuit: str, top: str, bits: Sequence[tuple[str, int]]) -> str:
+    """RTLIL whose top has an output for each of these bits."""
+    head, end = circuit[: circuit.rindex("\nend") + 1], circuit[circuit.rindex("\nend") + 1 :]
+    declared = "".join(f"  wire output {9999 + n} \\{_OPEN}{n}\n" for n in range(len(bits)))
+    body = "".join(f"  connect \\{_OPEN}{n} \\{name} [{bit}]\n" for n, (name, bit) in enumerate(bits))
+    return head.replace(f"\nmodule \\{top}\n", f"\nmodule \\{top}\n{declared}", 1) + body + end
+
+
+def _nets(path: Path, top: str, count: int) -> list[str]:
+    found = json.loads(path.read_text(encoding="utf-8"))["modules"][top]["netnames"]
+    return [str(found[f"{_OPEN}{n}"]["bits"][0]) for n in range(count)]
+
+
+def prove_unreachable(emitted: Emitted, places: Sequence[Place]) -> set[Place]:
+    """Those of ``places`` that no operands reach once the pipeline has filled: constant bits, branches never taken.
+
+    Of a bit that has changed in one direction it is shown that it stays as it then is.
+
+    Raises
+    ------
+    MissingTool, ToolFailed
+        Yosys is missing or failed.
+    """
+    source = _Source(emitted.verilog)
+    signals: dict[Place, tuple[str, int]] = {}
+    for place in places:
+        name = _public(place.signal) if place.signal else source.mark(place.line, place.arm)
+        if name is not None:
+            signals[place] = (f"{place.instance}.{name}" if place.instance else name, place.bit)
+    if not signals:
+        return set()
+    text = source.text()
+    with scratch_folder() as folder:
+        left = _swept(folder, emitted.name, text, signals)
+        ready = emitted.manifest["inputs"][0]["ready"]
+        moving = text.replace(f"if ({ready}) begin", "if (1'h1) begin")
+        return (signals.keys() - left.keys()) | _induced(folder, emitted, moving, left)
+
+
+def _read(folder: Path, top: str, text: str) -> str:
+    (folder / "unit.v").write_text(text, encoding="utf-8")
+    _yosys(folder, ["read_verilog unit.v", f"hierarchy -top {top}", "proc", "flatten", "write_rtlil unit.il"])
+    return (folder / "unit.il").read_text(encoding="utf-8")
+
+
+def _swept(folder: Path, top: str, text: str, signals: Mapping[Place, tuple[str, int]]) -> dict[Place, tuple[str, int]]:
+    """Those signals that logic alone does not make constant."""
+    circuit = _read(folder, top, text)
+    (folder / "open.il").write_text(_with_outputs(circuit, top, list(signals.values())), encoding="utf-8")
+    (folder / "sweep.abc").write_text(_SWEEP, encoding="utf-8")
+    steps = ["read_rtlil open.il", f"hierarchy -top {top}", "memory_map", "opt -full", "techmap", "opt"]
+    _yosys(folder, [*steps, "abc -script sweep.abc", "opt_clean", "write_json open.json"])
+    nets = _nets(folder / "open.json", top, len(signals))
+    return {place: signal for (place, signal), net in zip(signals.items(), nets, strict=True) if net not in _CONSTANT}
+
+
+def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, tuple[str, int]]) -> set[Place]:
+    """Those signals that are constant after as many cycles as the pipeline has stages, from any state."""
+    if not signals:
+        return set()
+    top = emitted.name
+    circuit = _read(folder, top, text)
+    (folder / "open.il").write_text(_with_outputs(circuit, top, list(signals.values())), encoding="utf-8")
+    # From any state: what registers begin with is not asked.
+    steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", "opt -full"]
+    # What the bits do not depend on only costs the solver time.
+    steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", *_SIMPLIFY, "dffunmap", "opt_clean"]
+    _yosys(folder, [*steps, *_KEEP])
+    depths = _depths(int(emitted.manifest["latency"]) + 2)
+    while True:
+        nets = _nets(folder / "open.json", top, len(signals))
+        first = {net: n for n, net in reversed(list(enumerate(nets))) if net not in _CONSTANT}
+        if not first or not depths:
+            return {place for place, net in zip(signals, nets, strict=True) if net in _CONSTANT}
+        constant = _constant_after(folder, top, list(first.values()), depths[0])
+        if constant:
+            # What is proved makes the registers behind it constant without another proof.
+            known = [f"connect -set \\{_OPEN}{n} 1'{value}" for n, value in constant.items()]
+            _yosys(folder, ["read_rtlil cone.il", f"cd {top}", *known, "cd ..", *_SIMPLIFY, *_KEEP])
+        else:
+            depths = depths[1:]
+
+
+def _constant_after(folder: Path, top: str, outputs: Sequence[int], cycles: int) -> dict[int, int]:
+    """Values of those outputs of ``cone.il`` that are constant after so many cycles from any state."""
+    proofs = [
+        line
+        for n in outputs
+        for value in (0, 1)
+        for line in (
+            f"log @@ {n} {value}",
+            f"sat -timeout {_SECONDS_EACH} -seq {cycles} -tempinduct -maxsteps {cycles + 2} "
+            f"-prove \\{_OPEN}{n} 1'{value} {top}/w:{_OPEN}{n} %ci*",
+        )
+    ]
+    log = _yosys(folder, ["read_rtlil cone.il", f"hierarchy -top {top}", *proofs])
+    proved = (part.split() for part in log.split("@@ ")[1:] if "Induction step proven: SUCCESS" in part)
+    return {int(words[0]): int(words[1]) for words in proved}
+
+
+def _depths(most: int) -> list[int]:
+    """1, 4, 16, … and ``most`` at the end."""
+    return [*(4**n for n in range(most) if 4**n < most), most]
