@@ -1,0 +1,135 @@
+"""Mutants: picked the same for the same seed, killed by the bench, and found to survive one that is blind."""
+
+import re
+
+import numpy as np
+import pytest
+
+from lnsmadam.cli import main
+from lnsmadam.golden.format import LNS6
+from lnsmadam.mutate_cli import record_of
+from lnsmadam.proof.equivalence import equivalent
+from lnsmadam.proof.mutation import PLAN, Bench, Mutant, Outcome, attack, mutate
+from lnsmadam.proof.records import load
+from lnsmadam.units import UNITS
+
+UNIT = UNITS["multiply"]
+CONFIG = UNIT.configure({"format": LNS6})
+#: A step without stalls and one with, after a reset.
+SHORT = ((256, False, True), (1024, True, True))
+
+
+def mutants(count, seed=0, unit=UNIT, config=CONFIG):
+    return mutate(unit.build(config), unit.emit(config), count, seed)
+
+
+def test_the_same_seed_picks_the_same():
+    first, again, other = mutants(20), mutants(20), mutants(20, seed=1)
+    assert first == again and first.emitted.verilog == again.emitted.verilog
+    assert [str(mutant) for mutant in first.mutants] != [str(mutant) for mutant in other.mutants]
+    assert len({mutant.options for mutant in first.mutants}) == 20
+
+
+def test_mutants_name_the_line_they_come_from():
+    found = mutants(40).mutants
+    for mutant in found:
+        assert all(re.fullmatch(r"(hw|amaranth/lib)/\w+\.py:\d+", source) for source in mutant.sources), mutant
+        assert "select" not in mutant.options and mutant.mode in ("inv", "const0", "const1", "cnot0", "cnot1")
+    # Yosys' own multiplexers have none.
+    assert sum(bool(mutant.sources and mutant.line) for mutant in found) > 30
+
+
+def test_number_0_is_the_unit_and_the_bench_kills_the_rest():
+    outcome = attack(mutants(60), Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=SHORT), equivalent)
+    assert outcome.share == 1.0 and len(outcome.killed) + len(outcome.equivalent) == 60
+    assert len(outcome.killed) > 50
+
+
+def test_faults_of_the_handshake_are_among_the_killed():
+    outcome = attack(mutants(200), Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=SHORT), lambda *_: None)
+    told = " ".join(outcome.killed.values())
+    assert "after reset" in told and "no transfer for" in told and "cycles instead of" in told
+
+
+class OnlyByOne(Bench):
+    """A bench that multiplies by nothing but one."""
+
+    def _operands(self, count, number):
+        columns = super()._operands(count, number)
+        return {**columns, "b": np.full_like(columns["b"], LNS6.encode(1.0))}
+
+
+def test_a_blind_bench_leaves_survivors_that_no_proof_excuses():
+    mutated = mutants(60)
+    seeing = attack(mutated, Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=SHORT), equivalent)
+    blind = attack(mutated, OnlyByOne(lambda: UNIT.model(CONFIG), CONFIG, plan=SHORT), equivalent)
+    assert len(blind.survivors) >= 5 and set(blind.survivors) <= set(seeing.killed)
+    assert blind.equivalent.keys() == seeing.equivalent.keys()
+    record = record_of("multiply", blind, "lnsmadam mutate multiply")
+    assert not record.passed and len(record.details["notes"]) == len(blind.survivors)
+    assert all("not explained" in note and "hw/" in note for note in record.details["notes"])
+
+
+def test_a_wrong_model_is_no_kill():
+    wrong = lambda columns, index: {"result": columns["a"]}  # noqa: E731
+    with pytest.raises(ValueError, match="The unit without a fault fails the bench: result of transfer"):
+        attack(mutants(5), Bench(lambda: wrong, CONFIG, plan=SHORT), equivalent)
+
+
+def test_a_mutant_that_changes_nothing_is_proved_so():
+    unit = UNITS["multiply_add"]
+    config = unit.configure({})
+    mutated = mutants(300, unit=unit, config=config)
+    same = {mutant for mutant in mutated.mutants if mutant.mode == "inv" and mutant.wire.startswith("total")}
+    # The lowest bit of a sum, from which nothing is read: its 1 is the carry of the others.
+    (dead,) = [mutant for mutant in same if mutant.wire == "total[0]" and mutant.port.startswith("Y")]
+    assert equivalent(mutated, dead)
+    alive = next(mutant for mutant in same if mutant.wire == "total[3]")
+    assert equivalent(mutated, alive) is None
+
+
+def test_what_the_bench_notices_is_never_proved_the_same():
+    """Above all of faults in the handshake, which data would not show."""
+    mutated = mutants(120)
+    outcome = attack(mutated, Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=SHORT), lambda *_: None)
+    of_data = [mutant for mutant, reason in outcome.killed.items() if "of transfer" in reason]
+    of_handshake = [mutant for mutant in outcome.killed if mutant not in of_data]
+    assert len(of_handshake) >= 5
+    for mutant in (*of_handshake[:8], *of_data[:2]):
+        assert equivalent(mutated, mutant) is None, mutant
+
+
+def test_what_no_operand_leads_to_is_proved_the_same():
+    """The root is never negative, which its last register does not know."""
+    unit = UNITS["sqrt"]
+    config = unit.configure({"format": LNS6})
+    mutated = mutants(300, unit=unit, config=config)
+    found = [mutant for mutant in mutated.mutants if mutant.wire == "o__payload[5]" and mutant.mode == "const0"]
+    assert found and all("pipeline has filled" in (equivalent(mutated, mutant) or "") for mutant in found[:2])
+
+
+def test_share_counts_only_what_changes_something():
+    one = Mutant(1, "", "inv", "c", "A", "", (), "")
+    assert Outcome({one: "x"}, {}, [one, one, one]).share == 0.25
+    assert Outcome({one: "x"}, {one: "y"}, []).share == 1.0
+
+
+def test_command(tmp_path, capsys):
+    assert main(["mutate", "sqrt", "--format", "lns6", "-n", "30", "--records", str(tmp_path)]) == 0
+    (record,) = load(tmp_path)
+    assert record.command == "lnsmadam mutate sqrt --format lns6 -n 30" and record.passed
+    assert record.details["killed"] + record.details["equivalent"] + record.details["survivors"] == 30
+    for wrong in (["-n", "0"], ["-n", "x"], ["--seed", "-1"]):
+        capsys.readouterr()
+        assert main(["mutate", "sqrt", *wrong, "--records", str(tmp_path / "none")]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["multiply_add", "log_to_linear", "madam_update"])
+def test_of_a_unit_nearly_all_are_killed(name):
+    unit = UNITS[name]
+    config = unit.configure({})
+    bench = Bench(lambda: unit.model(config), config, unit.directed, plan=PLAN[:8])
+    outcome = attack(mutants(60, unit=unit, config=config), bench, equivalent)
+    assert outcome.share >= 0.98, [str(mutant) for mutant in outcome.survivors]
