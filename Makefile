@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Where the evidence leaves its records, of which the verification page is made.
+RECORDS ?= build/verify
 
-.PHONY: help demo test test-full lint bench typings clean tools-present
+.PHONY: help demo test test-full lint bench verify simulate error prove gates mutation soak coverage page typings clean \
+	tools-present
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +16,15 @@ help:
 	@echo "make test-full  the tests and the slow evidence"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      measure every figure of the README: build/bench"
+	@echo "make verify     all evidence, some hours: slow tests, then the parts below, then docs/verification.md"
+	@echo "  make simulate   every unit's Verilog against the golden model, and the trainer's"
+	@echo "  make error      every unit's worst error against real numbers"
+	@echo "  make prove      formal proofs, long ones too"
+	@echo "  make gates      every unit's netlist for iCE40 and ECP5 against the golden model"
+	@echo "  make mutation   faults in every unit's netlist, and how many of them the bench notices"
+	@echo "  make soak       1e9 random transfers against the golden model; goes on where it was interrupted"
+	@echo "  make coverage   what the tests reach in the Python, and the stimulus in the Verilog"
+	@echo "  make page       docs/verification.md of what is in $(RECORDS)"
 	@echo "make clean      remove build/ (set-up stays; remove $(VENV) to repeat it)"
 
 # Checked before anything else runs, so that a missing compiler is one line and not the end of a long log.
@@ -45,6 +57,49 @@ lint: tools-present $(READY) typings
 
 bench: tools-present $(READY)
 	$(BIN)/python -m lnsmadam.bench build/bench
+
+verify: tools-present $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	$(MAKE) simulate error prove gates mutation soak coverage
+	$(MAKE) page
+
+# Each unit of the registry in turn; one that fails does not keep the others from their turn.
+EACH_UNIT = @failed=0; for unit in $$($(BIN)/python -c 'from lnsmadam.units import UNITS; print(*UNITS)'); do \
+	echo "$(BIN)/lnsmadam $(1) $$unit"; $(BIN)/lnsmadam $(1) $$unit --records $(RECORDS) || failed=1; done; exit $$failed
+
+simulate: tools-present $(READY)
+	$(call EACH_UNIT,simulate)
+	$(BIN)/lnsmadam train --on rtl --epochs 10 --records $(RECORDS)
+	$(BIN)/lnsmadam train --on rtl --preset FX --epochs 10 --records $(RECORDS)
+	$(BIN)/lnsmadam train --on rtl --preset FV --epochs 10 --records $(RECORDS)
+
+error: tools-present $(READY)
+	$(BIN)/lnsmadam error all --records $(RECORDS)
+
+prove: tools-present $(READY)
+	$(BIN)/lnsmadam prove --long --records $(RECORDS)
+
+mutation: tools-present $(READY)
+	$(call EACH_UNIT,mutate)
+
+gates: tools-present $(READY)
+	$(BIN)/lnsmadam gates --records $(RECORDS)
+
+soak: tools-present $(READY)
+	$(BIN)/lnsmadam soak --records $(RECORDS)
+
+# Numba's machine code is not measured: the tests of what it compiles run a second time, as Python.
+coverage: tools-present $(READY)
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/golden/trainer/test_kernel.py -k "plain_network or any_state" \
+		--cov --cov-append --cov-report=
+	$(BIN)/coverage json -q -o build/coverage/report.json
+	$(BIN)/lnsmadam coverage python --records $(RECORDS)
+	$(BIN)/lnsmadam coverage --records $(RECORDS)
+
+page: tools-present $(READY)
+	$(BIN)/python -m lnsmadam.verification --records $(RECORDS) --document docs/verification.md
 
 # mypy does not follow setuptools' package-dir: these links show it the package as it is installed.
 typings:

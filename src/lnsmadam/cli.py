@@ -17,19 +17,26 @@ from rich.table import Table
 
 from lnsmadam.build_cli import build
 from lnsmadam.console import as_typed, console, progress_bar, records_option
+from lnsmadam.coverage_cli import coverage
 from lnsmadam.demo import HardwareDiffers, run_demo
+from lnsmadam.error_cli import error_of, error_of_all
 from lnsmadam.fpga.energy import PROXY, GatesDiffer, Operands, measure_energy
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
+from lnsmadam.gates_cli import emit_as, gates, netlist_option, save_gates
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.hw.emit import emit, write_atomically
 from lnsmadam.hw.interface import Interface
 from lnsmadam.hw.toolchain import ToolError
+from lnsmadam.mutate_cli import mutate_command
 from lnsmadam.options import unit_options
+from lnsmadam.proof.gate_level import gate_record
 from lnsmadam.proof.records import of_checks, save
+from lnsmadam.prove_cli import prove
 from lnsmadam.sim.simulate import simulate as run_simulation
 from lnsmadam.sim.vectors import DEFAULT_VECTORS, MAX_VECTORS, write_vectors
+from lnsmadam.soak_cli import soak
 from lnsmadam.train_cli import COMMANDS, generate_trainer
 from lnsmadam.units import UNITS, Unit, unit_named
 
@@ -106,11 +113,19 @@ def _simulate(unit: Unit) -> click.Command:
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
     @click.option("--count", type=click.IntRange(1), help="At most so many transfers in the volume run.")
     @click.option("--waves", type=click.Path(file_okay=False, path_type=Path), help="Folder for a waveform.")
+    @netlist_option
     @records_option
-    def command(config: UnitConfig, seed: int, count: int | None, waves: Path | None, records: Path | None) -> int:
+    def command(
+        config: UnitConfig,
+        seed: int,
+        count: int | None,
+        waves: Path | None,
+        netlist: str | None,
+        records: Path | None,
+    ) -> int:
         with progress_bar() as show:
             checks = run_simulation(
-                unit.emit(config),
+                emit_as(unit.emit(config), netlist),
                 unit.model(config),
                 config,
                 seed=seed,
@@ -119,7 +134,8 @@ def _simulate(unit: Unit) -> click.Command:
                 directed=unit.directed,
                 progress=show,
             )
-        table = Table(title=f"{unit.name}: emitted Verilog against golden model", title_justify="left")
+        what = f"netlist for {netlist}" if netlist else "emitted Verilog"
+        table = Table(title=f"{unit.name}: {what} against golden model", title_justify="left")
         for heading in ("check", "compared", "result", ""):
             table.add_column(heading, justify="right" if heading == "compared" else "left", overflow="fold")
         for check in checks:
@@ -128,7 +144,9 @@ def _simulate(unit: Unit) -> click.Command:
         console().print(table)
         if waves:
             click.echo("\n".join(str(path) for path in sorted(waves.iterdir())))
-        if records:
+        if records and netlist:
+            save_gates(records, unit.name, netlist, [gate_record(unit.name, netlist, checks, as_typed())])
+        elif records:
             save(records, f"simulate-{unit.name}", of_checks(unit.name, checks, as_typed()))
         return 0 if all(check.passed or check.skipped for check in checks) else 1
 
@@ -274,13 +292,16 @@ GROUPS = (
     ("vectors", "Writes a unit's Verilog, test vectors and a plain Verilog bench.", _vectors),
     ("synth", "Measures a unit's cells and clock on an FPGA.", _synth),
     ("energy", "Counts the toggles of a unit's gates: an energy proxy.", _energy),
+    ("error", "Looks for a golden model's worst error against real numbers.", error_of),
+    ("mutate", "Puts faults into a unit's netlist and counts those that the bench notices.", mutate_command),
 )
 for _name, _help, _make in GROUPS:
     cli.add_command(UnitGroup(_name, _help, _make))
     if _name == "generate":
         # It is no unit: it has more than two streams, and nothing but its own commands simulates and measures it.
         cli.commands[_name].add_command(generate_trainer)  # type: ignore[attr-defined]
-for _command in (build, *COMMANDS):
+cli.commands["error"].add_command(error_of_all)  # type: ignore[attr-defined]
+for _command in (build, coverage, gates, soak, prove, *COMMANDS):
     cli.add_command(_command)
 
 
