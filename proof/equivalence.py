@@ -17,7 +17,8 @@ Before the pipeline has filled, and of what reset drops, valid is 0, and no payl
 """
 
 from lnsmadam.hw.toolchain import ToolFailed
-from lnsmadam.proof.mutation import Mutant, Mutated, yosys
+from lnsmadam.proof.mutation import Mutant, Mutated
+from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.build import scratch_folder
 
 #: What a proof may take; one that takes longer is none.

@@ -21,7 +21,7 @@ from lnsmadam.fpga import tools
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.hw.pipeline import UnitComponent
-from lnsmadam.hw.toolchain import ToolFailed
+from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.batch import BatchUnit, HardwareFault
 from lnsmadam.sim.build import cached, scratch_folder
 from lnsmadam.sim.ports import Columns, Model
@@ -88,26 +88,6 @@ class Mutated:
     mutants: tuple[Mutant, ...]
 
 
-def yosys(folder: Path, *commands: str) -> str:
-    """Runs Yosys in a folder; returns what it printed.
-
-    Raises
-    ------
-    MissingTool, ToolFailed
-        It is not there, or a command failed.
-    """
-    (folder / "script.ys").write_text("\n".join(commands) + "\n", encoding="utf-8")
-    # Standard output ends where its ABC begins.
-    command = (tools.find("yosys"), "-q", "-l", "yosys.txt", "script.ys")
-    try:
-        tools.run_all([tools.Job("Yosys", command, folder, folder / "log.txt")])
-    except ToolFailed:
-        if (folder / "yosys.txt").exists():
-            raise ToolFailed(f"Yosys failed: {tools.last_error(folder / 'yosys.txt')}") from None
-        raise
-    return (folder / "yosys.txt").read_text(encoding="utf-8", errors="replace")
-
-
 def mutate(component: UnitComponent, emitted: Emitted, count: int, seed: int = 0) -> Mutated:
     """Picks mutants of a unit and puts them into one netlist.
 
@@ -133,7 +113,6 @@ def mutate(component: UnitComponent, emitted: Emitted, count: int, seed: int = 0
     prepare = [command.format(name=name) for command in _PREPARE]
 
     def make(entry: Path) -> None:
-        # By names within its own folder: the packaged Yosys has a /tmp of its own.
         with scratch_folder() as folder:
             (folder / "component.il").write_text(text, encoding="utf-8")
             pick = f"mutate -list {count} -seed {seed} -ctrl select {width} 1 -o mutants.txt"

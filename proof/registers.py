@@ -16,6 +16,7 @@ from amaranth.hdl import Elaboratable, Instance, Module, Signal
 
 from lnsmadam.fpga import tools
 from lnsmadam.hw.toolchain import ToolFailed
+from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.build import cached, scratch_folder
 
 # Part of every key: a change of what is run makes old results unreachable.
@@ -124,13 +125,13 @@ def cut(component: Elaboratable, name: str) -> Cut:
     def make(entry: Path) -> None:
         with scratch_folder() as folder:
             (folder / "source.il").write_text(source, encoding="utf-8")
-            _yosys(folder, "source.il", _FLAT, name)
+            yosys(folder, "read_rtlil source.il", *(line.format(name=name) for line in _FLAT))
             text, names = _evert((folder / "flat.il").read_text(encoding="utf-8"))
             (folder / "cut.il").write_text(text, encoding="utf-8")
             stages: dict[str, int] = {}
             valids: list[str] = []
             if names:
-                _yosys(folder, "cut.il", _RUNNING, name)
+                yosys(folder, "read_rtlil cut.il", *(line.format(name=name) for line in _RUNNING))
                 running = json.loads((folder / "running.json").read_text(encoding="utf-8"))["modules"][name]
                 stages, valids = _stages(running, list(names))
         content = {
@@ -150,12 +151,6 @@ def cut(component: Elaboratable, name: str) -> Cut:
         tuple(registers[valid] for valid in content["valids"]),
         bool(re.search(r"input \d+ \\rst$", content["text"], re.MULTILINE)),
     )
-
-
-def _yosys(folder: Path, source: str, script: tuple[str, ...], name: str) -> None:
-    commands = [f"read_rtlil {source}", *(line.format(name=name) for line in script)]
-    (folder / "cut.ys").write_text("\n".join(commands) + "\n", encoding="utf-8")
-    tools.run_all([tools.Job("cut", (tools.find("yosys"), "-q", "cut.ys"), folder, folder / "cut.log")])
 
 
 def _evert(text: str) -> tuple[str, dict[str, int]]:

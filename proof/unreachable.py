@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnsmadam.fpga import tools
 from lnsmadam.hw.emit import Emitted
+from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.build import scratch_folder
 
 _OPEN = "~open"
@@ -107,13 +107,6 @@ class _Source:
         return re.sub(r"\\\$(\S+) ", r"\\~\1 ", "\n".join(out)) + "\n"
 
 
-def _yosys(folder: Path, script: Sequence[str]) -> str:
-    (folder / "run.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-    log = folder / "log.txt"
-    tools.run_all([tools.Job("Yosys", (tools.find("yosys"), "-Q", "-T", "run.ys"), folder, log)])
-    return log.read_text(encoding="utf-8", errors="replace")
-
-
 def _with_outputs(circuit: str, top: str, bits: Sequence[tuple[str, int]]) -> str:
     """RTLIL whose top has an output for each of these bits."""
     head, end = circuit[: circuit.rindex("\nend") + 1], circuit[circuit.rindex("\nend") + 1 :]
@@ -155,7 +148,7 @@ def prove_unreachable(emitted: Emitted, places: Sequence[Place]) -> set[Place]:
 
 def _read(folder: Path, top: str, text: str) -> str:
     (folder / "unit.v").write_text(text, encoding="utf-8")
-    _yosys(folder, ["read_verilog unit.v", f"hierarchy -top {top}", "proc", "flatten", "write_rtlil unit.il"])
+    yosys(folder, "read_verilog unit.v", f"hierarchy -top {top}", "proc", "flatten", "write_rtlil unit.il")
     return (folder / "unit.il").read_text(encoding="utf-8")
 
 
@@ -165,7 +158,7 @@ def _swept(folder: Path, top: str, text: str, signals: Mapping[Place, tuple[str,
     (folder / "open.il").write_text(_with_outputs(circuit, top, list(signals.values())), encoding="utf-8")
     (folder / "sweep.abc").write_text(_SWEEP, encoding="utf-8")
     steps = ["read_rtlil open.il", f"hierarchy -top {top}", "memory_map", "opt -full", "techmap", "opt"]
-    _yosys(folder, [*steps, "abc -script sweep.abc", "opt_clean", "write_json open.json"])
+    yosys(folder, *steps, "abc -script sweep.abc", "opt_clean", "write_json open.json")
     nets = _nets(folder / "open.json", top, len(signals))
     return {place: signal for (place, signal), net in zip(signals.items(), nets, strict=True) if net not in _CONSTANT}
 
@@ -181,7 +174,7 @@ def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
     steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", "opt -full"]
     # What the bits do not depend on only costs the solver time.
     steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", *_SIMPLIFY, "dffunmap", "opt_clean"]
-    _yosys(folder, [*steps, *_KEEP])
+    yosys(folder, *steps, *_KEEP)
     depths = _depths(int(emitted.manifest["latency"]) + 2)
     while True:
         nets = _nets(folder / "open.json", top, len(signals))
@@ -192,7 +185,7 @@ def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
         if constant:
             # What is proved makes the registers behind it constant without another proof.
             known = [f"connect -set \\{_OPEN}{n} 1'{value}" for n, value in constant.items()]
-            _yosys(folder, ["read_rtlil cone.il", f"cd {top}", *known, "cd ..", *_SIMPLIFY, *_KEEP])
+            yosys(folder, "read_rtlil cone.il", f"cd {top}", *known, "cd ..", *_SIMPLIFY, *_KEEP)
         else:
             depths = depths[1:]
 
@@ -209,7 +202,7 @@ def _constant_after(folder: Path, top: str, outputs: Sequence[int], cycles: int)
             f"-prove \\{_OPEN}{n} 1'{value} {top}/w:{_OPEN}{n} %ci*",
         )
     ]
-    log = _yosys(folder, ["read_rtlil cone.il", f"hierarchy -top {top}", *proofs])
+    log = yosys(folder, "read_rtlil cone.il", f"hierarchy -top {top}", *proofs)
     proved = (part.split() for part in log.split("@@ ")[1:] if "Induction step proven: SUCCESS" in part)
     return {int(words[0]): int(words[1]) for words in proved}
 
