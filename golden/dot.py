@@ -438,10 +438,14 @@ def directed(config: DotConfig, rng: np.random.Generator, count: int) -> dict[st
     reach = np.where(is_close, 1 + config.base_factor // 2, 2 * fmt.code_max + 2)
     # Sums whose products have one sign leave the range sooner.
     signs = np.where(is_long, rng.integers(0, 2, vectors), rng.choice([0.0, 0.1, 0.5, 1.0], vectors))
+    # Half of the long ones come back into the range, where only the flag still knows that they left it.
+    place = np.arange(count) - np.searchsorted(vector, vector)
+    turns = (rng.random(vectors) < 0.5) & is_long
+    returns = turns[vector] & (place > 0.6 * np.bincount(vector, minlength=vectors)[vector])
     for name in config.inputs:
         log = limit[vector] - rng.integers(0, reach[vector])
         log = np.where(rng.random(count) < 0.03, fmt.zero_log, np.maximum(log, fmt.zero_log))
-        sign = (rng.random(count) < signs[vector]) & (name[0] == "a")
+        sign = ((rng.random(count) < signs[vector]) ^ returns) & (name[0] == "a")
         sign ^= rng.random(count) < 0.03
         columns[name] = ((log & fmt.log_mask) | (sign.astype(np.int64) << fmt.log_width)).astype(fmt.dtype)
     columns["first"], columns["last"] = first.astype(np.uint8), last.astype(np.uint8)

@@ -72,12 +72,17 @@ def random_operands(config: UnitConfig, generator: np.random.Generator, count: i
 def mixed_operands(
     config: UnitConfig, generator: np.random.Generator, count: int, directed: Directed | None = None
 ) -> dict[str, Words]:
-    """Uniform words of every field; every other transfer is a directed one, where the unit has such."""
+    """Uniform words of every field; half of the transfers are directed ones, where the unit has such.
+
+    Every other one, or where a result follows many transfers, which uniform ones between them would cut short, those
+    of the second half.
+    """
     columns = random_operands(config, generator, count)
     if directed is not None:
         chosen = directed(config, generator, -(-count // 2))
         for name, fmt in config.inputs.items():
-            columns[name][::2] = np.asarray(chosen[name]).astype(fmt.dtype)
+            places = columns[name][::2] if config.result_when is None else columns[name][count // 2 :]
+            places[:] = np.asarray(chosen[name]).astype(fmt.dtype)
     return columns
 
 
