@@ -64,7 +64,8 @@ class Mutant:
 
     def __str__(self) -> str:
         wire = f" ({self.wire})" if self.wire else ""
-        return f"{', '.join(self.sources) or 'no source'}: {self.mode} at {self.port} of {self.cell}{wire}"
+        line = f", `{self.line}`" if self.line else ""
+        return f"{', '.join(self.sources) or 'no source'}: {self.mode} at {self.port} of {self.cell}{wire}{line}"
 
 
 @dataclass(frozen=True)
