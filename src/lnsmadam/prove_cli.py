@@ -27,6 +27,18 @@ def _result(proof: Proof, verdict: Verdict) -> str:
     return "proved" if verdict.proved else f"FAILED: {proof.explain(verdict)}"
 
 
+def _record(proof: Proof, verdict: Verdict) -> Record:
+    return Record(
+        proof.subject,
+        Kind.PROVED,
+        f"{proof.statement} ({proof.configuration})",
+        _result(proof, verdict),
+        verdict.proved,
+        as_typed(),
+        verdict.seconds,
+    )
+
+
 @click.command()
 @click.argument("subjects", metavar="[SUBJECT]...", nargs=-1)
 @click.option("--long/--no-long", "with_long", default=False, show_default=True, help="Also what takes minutes.")
@@ -39,10 +51,17 @@ def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> i
     """
     proofs = chosen(subjects, with_long=with_long)
     verdicts = []
+    by_subject: dict[str, list[Record]] = {}
     with progress_bar() as show:
         for done, proof in enumerate(proofs):
             show(str(proof), done, len(proofs))
-            verdicts.append(_verdict(proof))
+            verdict = _verdict(proof)
+            verdicts.append(verdict)
+            found = by_subject.setdefault(proof.subject, [])
+            found.append(_record(proof, verdict))
+            if records:
+                # After each: all of them take hours the first time.
+                save(records, f"proved-{proof.subject}", found)
     table = Table(title="Proofs", title_justify="left")
     for heading in ("subject", "statement", "configuration", "result", "seconds"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
@@ -56,20 +75,4 @@ def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> i
             f"{verdict.seconds:.1f}",
         )
     console().print(table)
-    if records:
-        by_subject: dict[str, list[Record]] = {}
-        for proof, verdict in zip(proofs, verdicts, strict=True):
-            by_subject.setdefault(proof.subject, []).append(
-                Record(
-                    proof.subject,
-                    Kind.PROVED,
-                    f"{proof.statement} ({proof.configuration})",
-                    _result(proof, verdict),
-                    verdict.proved,
-                    as_typed(),
-                    verdict.seconds,
-                )
-            )
-        for subject, found in by_subject.items():
-            save(records, f"proved-{subject}", found)
     return 0 if all(verdict.proved for verdict in verdicts) else 1
