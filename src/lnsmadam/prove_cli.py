@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from lnsmadam.console import as_typed, console, progress_bar, records_option
+from lnsmadam.console import console, progress_bar, records_option
 from lnsmadam.hw.toolchain import ToolFailed
 from lnsmadam.proof.proof import Proof, check
 from lnsmadam.proof.records import Kind, Record, save
@@ -34,7 +34,7 @@ def _record(proof: Proof, verdict: Verdict) -> Record:
         f"{proof.statement} ({proof.configuration})",
         _result(proof, verdict),
         verdict.proved,
-        as_typed(),
+        f"lnsmadam prove {proof.subject}{' --long' * proof.is_long}",
         verdict.seconds,
     )
 

@@ -7,6 +7,7 @@ docs/verification.md``. The page claims nothing that no record says: a cell with
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -64,8 +65,11 @@ def _cell(kind: Kind, records: Sequence[Record]) -> str:
     elif kind in (Kind.EXHAUSTIVE, Kind.SAMPLED):
         counts = [record.details.get("compared", 0) for record in records if record.passed]
         text = _power(max(counts, default=0) if kind is Kind.EXHAUSTIVE else sum(counts))
+    elif kind is Kind.GATES:
+        text = ", ".join(dict.fromkeys(str(record.details.get("family", record.claim)) for record in records))
     else:
-        text = "; ".join(dict.fromkeys(str(record.details.get("short", record.result)) for record in records))
+        # The first is the default configuration's.
+        text = str(records[0].details.get("short", records[0].result))
     return f"{text}, **{failed} failed**" if failed else text
 
 
@@ -92,10 +96,31 @@ _HEADINGS = {
 }
 
 
+def _together(records: Sequence[Record]) -> list[Record]:
+    """Proofs of one statement for several configurations as one line."""
+    lines: dict[tuple[str, bool, str], list[Record]] = {}
+    for record in records:
+        statement = record.claim.rpartition(" (")[0] if record.kind is Kind.PROVED else ""
+        lines.setdefault((statement or record.claim, record.passed, record.command + record.kind.value), []).append(
+            record
+        )
+    merged = []
+    for (statement, passed, _), found in lines.items():
+        if len(found) > 1 and found[0].kind is Kind.PROVED and passed:
+            configurations = ", ".join(record.claim.rpartition(" (")[2].removesuffix(")") for record in found)
+            seconds = sum(record.seconds for record in found)
+            merged.append(replace(found[0], claim=f"{statement} ({configurations})", seconds=seconds))
+        else:
+            merged += found
+    return merged
+
+
 def section(subject: str, records: Iterable[Record]) -> str:
     """All that is known about one subject."""
-    own = sorted((record for record in records if record.subject == subject), key=lambda r: list(Kind).index(r.kind))
-    what = UNITS[subject].computes if subject in UNITS else OTHERS[subject]
+    own = _together(
+        sorted((record for record in records if record.subject == subject), key=lambda r: list(Kind).index(r.kind))
+    )
+    what = f"Computes {UNITS[subject].computes}" if subject in UNITS else OTHERS[subject]
     rows = [
         (
             _HEADINGS[record.kind],

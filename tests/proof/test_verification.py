@@ -47,6 +47,21 @@ def test_sections_hold_claims_commands_and_notes():
     assert "- bit 3 of x: constant" in text
 
 
+def test_proofs_of_one_statement_are_one_line():
+    proofs = [
+        Record("add", Kind.PROVED, f"a + b = b + a ({name})", "proved", passed, "lnsmadam prove add", 2.0)
+        for name, passed in (("lns6", True), ("lns8", True), ("lns16", False))
+    ]
+    text = page(proofs)
+    assert "| proved | a + b = b + a (lns6, lns8) | proved | 4 s |" in text
+    assert "| proved | a + b = b + a (lns16) | **failed**: proved |" in text and "2 of 3, **1 failed**" in text
+
+
+def test_gate_level_names_its_families():
+    records = [record(kind=Kind.GATES, family=family) for family in ("ice40", "ecp5", "ice40")]
+    assert dict(zip(Kind, rows_of(summary(records))["[`add`](#add)"], strict=True))[Kind.GATES] == "ice40, ecp5"
+
+
 @pytest.mark.parametrize("records, status", [([record()], 0), ([record(), record(passed=False)], 1), ([], 2)])
 def test_status(records, status, tmp_path):
     save(tmp_path, "records", records)
