@@ -25,7 +25,7 @@ from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.batch import BatchUnit, HardwareFault
 from lnsmadam.sim.build import cached, scratch_folder
 from lnsmadam.sim.ports import Columns, Model
-from lnsmadam.sim.stimulus import Directed, mixed_operands, protocol_operands
+from lnsmadam.sim.stimulus import Directed, mixed_operands, protocol_operands, stimulus
 
 # Part of every key: a change of what is run makes old netlists unreachable.
 _RECIPE = "1"
@@ -293,6 +293,20 @@ class Bench:
                 return reason
         return None
 
+    def kills_with_every_argument(self, unit: BatchUnit, mutant: Mutant) -> str | None:
+        """The same with all arguments there are, where they can be listed: too long for each mutant."""
+        chunks = stimulus(self._config, self._seed)
+        if not chunks.is_exhaustive or chunks.total <= max((count for count, *_ in self._plan), default=0):
+            return None
+        unit.select(mutant.number)
+        model = self._model()
+        for operands in chunks:
+            columns = unit.ports.input.columns(operands)
+            reason, _ = self._run(unit, Step(columns, unit.ports.expected(model, columns, 0), None, None))
+            if reason:
+                return reason
+        return None
+
 
 @dataclass
 class Outcome:
@@ -353,12 +367,13 @@ def attack(
                 unnoticed.append(mutant)
             else:
                 outcome.killed[mutant] = reason
-    for done, mutant in enumerate(unnoticed):
-        say("proofs that nothing changes", done, len(unnoticed))
-        how = equivalent(mutated, mutant)
-        if how is None:
-            outcome.survivors.append(mutant)
-        else:
-            outcome.equivalent[mutant] = how
+        for done, mutant in enumerate(unnoticed):
+            say("proofs that nothing changes", done, len(unnoticed))
+            if how := equivalent(mutated, mutant):
+                outcome.equivalent[mutant] = how
+            elif reason := bench.kills_with_every_argument(unit, mutant):
+                outcome.killed[mutant] = reason
+            else:
+                outcome.survivors.append(mutant)
     outcome.seconds = time.perf_counter() - started
     return outcome

@@ -148,3 +148,14 @@ def test_an_explanation_belongs_to_one_fault_of_one_unit():
     for entry in EXPLAINED:
         assert set(entry) == {"unit", "cell", "mode", "port", "reason"} and entry["unit"] in UNITS
         assert entry["reason"].endswith(".") and len(entry["reason"]) > 40
+
+
+def test_what_few_operands_miss_every_argument_finds():
+    class Short(Bench):
+        def kills_with_every_argument(self, unit, mutant):
+            return None
+
+    mutated, few = mutants(60), ((4, False, True),)
+    short = attack(mutated, Short(lambda: UNIT.model(CONFIG), CONFIG, plan=few), lambda *_: None)
+    whole = attack(mutated, Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=few), lambda *_: None)
+    assert len(short.killed) + 10 < len(whole.killed) and short.killed.keys() < whole.killed.keys()
