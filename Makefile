@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 # Where the evidence leaves its records, of which the verification page is made.
 RECORDS ?= build/verify
 
-.PHONY: help demo test test-full lint bench verify simulate error prove gates mutation soak coverage page typings clean \
+.PHONY: help demo test test-full lint bench verify simulate error prove gates mutation soak fuzz coverage page typings clean \
 	tools-present
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,7 @@ help:
 	@echo "  make gates      every unit's netlist for iCE40 and ECP5 against the golden model"
 	@echo "  make mutation   faults in every unit's netlist, and how many of them the bench notices"
 	@echo "  make soak       1e9 random transfers against the golden model; goes on where it was interrupted"
+	@echo "  make fuzz       random options, formats, configurations, networks, manifests, files and frames"
 	@echo "  make coverage   what the tests reach in the Python, and the stimulus in the Verilog"
 	@echo "  make page       docs/verification.md of what is in $(RECORDS)"
 	@echo "make clean      remove build/ (set-up stays; remove $(VENV) to repeat it)"
@@ -60,7 +61,7 @@ bench: tools-present $(READY)
 
 verify: tools-present $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
-	$(MAKE) simulate error prove gates mutation soak coverage
+	$(MAKE) simulate error prove gates mutation soak fuzz coverage
 	$(MAKE) page
 
 # Each unit of the registry in turn; one that fails does not keep the others from their turn.
@@ -87,6 +88,9 @@ gates: tools-present $(READY)
 
 soak: tools-present $(READY)
 	$(BIN)/lnsmadam soak --records $(RECORDS)
+
+fuzz: tools-present $(READY)
+	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist loadfile tests/fuzz
 
 # Numba's machine code is not measured: the tests of what it compiles run a second time, as Python.
 coverage: tools-present $(READY)

@@ -73,7 +73,7 @@ def payloads_of_any_length(payload):
 
 
 test_payloads, test_payloads_long = property_of(
-    "decoded_bytes",
+    "payloads",
     payload=st.one_of(st.binary(max_size=30), *(st.binary(min_size=n, max_size=n) for n in (17, 18, 22))),
 )(payloads_of_any_length)
 

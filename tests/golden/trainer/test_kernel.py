@@ -1,4 +1,5 @@
-"""The compiled network against the plain one: every bit, for the other tests' configurations and for random ones."""
+"""The compiled network against the plain one: every bit, for the other tests' configurations; random ones are in
+tests/fuzz/test_networks.py."""
 
 import subprocess
 import sys
@@ -6,14 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from lnsmadam.digits import load_digits
-from lnsmadam.golden.format import LNSFormat
-from lnsmadam.golden.lfsr import LFSRConfig
-from lnsmadam.golden.madam_config import Rounding
-from lnsmadam.golden.trainer.config import NetworkConfig, SecondMoment, WarmUp, network_preset
+from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.network import Network, accuracy
 from lnsmadam.golden.trainer.state import LAST_COUNT, encode_inputs, initial
@@ -61,72 +57,6 @@ def test_equals_it_at_full_size(preset, sizes, make_samples):
     config = network_preset(preset, sizes, weight_rounding="stochastic" if len(sizes) > 3 else "nearest")
     words, labels = make_samples(config, np.random.default_rng(13), 60)
     assert compare(config, initial(config, 2), words, labels) == 60
-
-
-@st.composite
-def formats(draw, octave_bits, largest=12):
-    width = draw(st.integers(max(4, octave_bits + 2), largest))
-    half = 1 << (width - 2)
-    if draw(st.booleans()):
-        return LNSFormat(width, 1 << octave_bits)
-    low = draw(st.integers(1 - half, half - 1))
-    return LNSFormat(width, 1 << octave_bits, low, draw(st.integers(low, half - 1)))
-
-
-GENERATORS = [LFSRConfig(), LFSRConfig(20, 0x120001, 5, 12, 13), LFSRConfig(5, 0x25, 3, 5, 2)]
-
-
-@st.composite
-def networks(draw):
-    octave_bits = draw(st.integers(0, 4))
-    activation = draw(formats(octave_bits))
-    # The constant 1 must have a word.
-    top = st.integers(0, min(5, (activation.log_max - activation.log_min) >> octave_bits))
-    weight_top = st.integers(-3, 4)
-    sizes = (*draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)), draw(st.integers(2, 5)))
-    generators = [draw(st.sampled_from(GENERATORS)) for _ in range(2)]
-    bits = st.integers(1, min(12, *(generator.bits for generator in generators)))
-    roundings = st.sampled_from([Rounding.NEAREST, Rounding.STOCHASTIC])
-    width, fraction_bits = draw(st.integers(6, 28)), draw(st.integers(4, 24))
-    return NetworkConfig(
-        sizes=sizes,
-        activation=activation,
-        delta=draw(formats(octave_bits)),
-        forward_weight=draw(formats(octave_bits)),
-        weight=draw(formats(octave_bits + draw(st.integers(0, 4)), 16)),
-        input_top=draw(top),
-        activation_top=draw(top),
-        delta_top=draw(weight_top),
-        weight_tops=draw(st.none() | st.tuples(*[weight_top] * (len(sizes) - 1))) if fraction_bits > 10 else None,
-        mantissa_bits=draw(st.integers(1, 12)),
-        sum_fraction_bits=max(fraction_bits, width - 16),
-        sum_width=width,
-        logit_bits=draw(st.integers(max(octave_bits, 1), 6)),
-        exp_bits=draw(st.integers(4, 12)),
-        second_moment=draw(st.sampled_from(SecondMoment)),
-        warm_up=draw(st.sampled_from(WarmUp)),
-        state=draw(formats(octave_bits + draw(st.integers(0, 3)), 14)),
-        beta_shift=draw(st.integers(1, 12)),
-        grad_bound=draw(st.integers(0, 8)),
-        lr=draw(st.integers(-8, 4)),
-        step_bits=draw(bits),
-        state_fraction_bits=draw(bits),
-        weight_rounding=draw(roundings),
-        state_rounding=draw(roundings),
-        input_noise=generators[0],
-        neuron_noise=generators[1],
-        gate=draw(st.none() | st.floats(0, 3)),
-    )
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
-@given(networks(), st.integers(0, 1 << 32))
-def test_equals_it_for_any_network(config, seed):
-    rng = np.random.default_rng(seed)
-    fmt = config.activation
-    log = fmt.log_max - rng.integers(0, 8 * config.base_factor, (12, config.sizes[0]))
-    words = np.where(log < fmt.log_min, fmt.zero, (rng.integers(0, 2, log.shape) << fmt.log_width) | log & fmt.log_mask)
-    compare(config, initial(config, seed % 1000), words, rng.integers(0, config.sizes[-1], 12))
 
 
 def test_no_samples(config, first_state):

@@ -1,0 +1,51 @@
+"""Any network that learns: the compiled model and the emitted Verilog do what the plain NumPy model does, every bit."""
+
+import numpy as np
+from hypothesis import strategies as st
+from networks import machines, networks, samples, worn
+from properties import property_of
+
+from lnsmadam.golden.trainer.kernel import CompiledNetwork
+from lnsmadam.golden.trainer.network import Network
+from lnsmadam.golden.trainer.state import initial
+from lnsmadam.hw.trainer.core import Trainer
+from lnsmadam.hw.trainer.emit import emit_trainer
+from lnsmadam.sim.training import Epoch, train_on_rtl
+
+seeds = st.integers(0, 1 << 32)
+
+
+def compiled_network_is_the_plain_one(network, seed, is_worn):
+    rng = np.random.default_rng(seed)
+    state = worn(network, rng) if is_worn else initial(network, seed % 1000)
+    plain, compiled = Network(network, state), CompiledNetwork(network, state)
+    for lr_shift in (0, 1):
+        words, labels = samples(network, rng, 6)
+        want, got = (model.train(words, labels, lr_shift) for model in (plain, compiled))
+        for name in ("predicted", "correct", "gated"):
+            assert getattr(got, name).tolist() == getattr(want, name).tolist(), name
+        # Weights, trackers and noise registers.
+        assert plain.state.differences(compiled.state) is None
+        assert compiled.logits(words).tolist() == plain.logits(words).tolist()
+        assert compiled.predict(words).tolist() == plain.predict(words).tolist()
+
+
+test_compiled, test_many_compiled = property_of(
+    "compiled_network_is_the_plain_one", network=networks(), seed=seeds, is_worn=st.booleans()
+)(compiled_network_is_the_plain_one)
+
+
+def hardware_is_the_golden_network(machine, seed):
+    """From a fresh state and from a worn one; a build is the dear part, so each is used well."""
+    rng, network = np.random.default_rng(seed), machine.network
+    emitted = emit_trainer(Trainer(machine))
+    for state, stalls_seed in ((initial(network, seed % 1000), None), (worn(network, rng), seed % 1000)):
+        epochs = [Epoch(*samples(network, rng, 20), lr_shift=lr_shift) for lr_shift in (0, 3)]
+        test = Epoch(*samples(network, rng, 10))
+        runs = list(train_on_rtl(machine, state, epochs, test=test, emitted=emitted, stalls_seed=stalls_seed))
+        assert [run.difference for run in runs] == [None, None], f"{machine}: {runs[-1].difference}"
+
+
+test_hardware, test_much_hardware = property_of(
+    "hardware_is_the_golden_network", shrink=False, machine=machines, seed=seeds
+)(hardware_is_the_golden_network)
