@@ -90,7 +90,7 @@ soak: tools-present $(READY)
 	$(BIN)/lnsmadam soak --records $(RECORDS)
 
 fuzz: tools-present $(READY)
-	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist loadfile tests/fuzz
+	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/fuzz
 
 # Numba's machine code is not measured: the tests of what it compiles run a second time, as Python.
 coverage: tools-present $(READY)
