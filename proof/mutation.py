@@ -199,7 +199,7 @@ class Step:
 #: Transfers of a step, whether both sides pause, and whether reset comes before: cheap ones first, for most faults show
 #: at once. A unit's state goes on where there is no reset.
 PLAN = (
-    (256, False, True), (256, True, True), (256, True, True), (1024, True, True), (64, True, True), (64, True, True),
+    (256, False, True), (256, True, True), (256, True, True), (1024, True, True), *[(32, True, True)] * 24,
     (1 << 12, True, False), (1 << 14, False, False), (1 << 16, True, True), (1 << 18, False, False),
     (1 << 20, False, False),
 )  # fmt: skip
