@@ -72,7 +72,9 @@ def test_one_stage_late(plant):
         return again
 
     plant("subtract_2", late)
-    assert failed(MultiplyAddConfig(), MultiplyAdd).endswith("takes its value of the transfer")
+    # It stands between two stages: which of the two statements the solver refutes is open.
+    said = failed(MultiplyAddConfig(), MultiplyAdd)
+    assert said == "every stage has its valid bit" or said.endswith("takes its value of the transfer")
 
 
 def test_one_stage_early(plant):
