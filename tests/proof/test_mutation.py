@@ -138,7 +138,7 @@ def test_command(tmp_path, capsys):
 def test_of_a_unit_nearly_all_are_killed(name):
     unit = UNITS[name]
     config = unit.configure({})
-    bench = Bench(lambda: unit.model(config), config, unit.directed, plan=PLAN[:-3])
+    bench = Bench(lambda: unit.model(config), config, unit.directed, plan=PLAN[:-1])
     outcome = attack(mutants(60, unit=unit, config=config), bench, equivalent)
     assert outcome.share >= 0.98, [str(mutant) for mutant in outcome.survivors]
 
