@@ -6,17 +6,25 @@ differ.
 
 Where some state that no operands lead to would show a difference, four proofs together say the same:
 
-1. As long as nothing waits and no reset comes, outputs are equal once the pipeline has filled, from any state
-   (induction over as many cycles as it has stages).
+1. As long as nothing waits and no reset comes, outputs are equal once the pipeline has filled, whatever the pipelines
+   of the two held as many cycles before as they have stages. Only registers that feed back, such as those of random
+   bits, held the same.
 2. Ready, valid and the valid bits are the same in every state, resets included.
 3. While a result waits, the mutant's registers do what the unit's do in every state: they hold.
 4. While nothing waits, it does not matter to the mutant's registers whether the receiver is ready.
 
 By 3 and 4 the cycles in which a result waits can be left out of any run, by 2 of both runs at once; what remains is 1.
-Before the pipeline has filled, and of what reset drops, valid is 0, and no payload is asked for.
+Before the pipeline has filled, and of what reset drops, valid is 0, and no payload is asked for. That what feeds back
+is the same follows from the wires: it does not depend on the faulty cell.
+
+A fault behind a register, at Q, leaves no two registers to compare. It leaves each register to hold what it holds, and
+where ready, valid and the valid bits do not depend on the register, 2 to 4 are true of it.
 """
 
+from functools import lru_cache
+
 from lnsmadam.hw.toolchain import ToolFailed
+from lnsmadam.proof.dependence import Dependence
 from lnsmadam.proof.mutation import Mutant, Mutated
 from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.build import scratch_folder
@@ -27,13 +35,14 @@ TIMEOUT_S = 60
 # A memory's synchronous read port is a table and a register behind it; enables and resets are logic before registers.
 _REGISTERS = ("memory -nomap", "memory_nordff", "memory_map -rom-only", "dffunmap", "opt_clean")
 # A register's output becomes an input of its name, what it takes next an output.
-_CUT = ("expose -evert-dff gold gate", "opt_clean", "select -assert-none t:$*ff* t:$*latch* t:$mem*")
+_CUT = ("expose -dff -evert-dff gold gate", "opt_clean", "select -assert-none t:$*ff* t:$*latch* t:$mem*")
 _MITER = ("miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", "opt -full")
 # AND gates that are equivalent in the two are merged, which leaves nothing of most faults that change nothing.
 _MERGE = ("techmap", "opt", "abc -g AND -script +strash;ifraig;scorr;dc2;fraig;dc2", "opt")
 _SAT = f"sat -verify -prove trigger 0 -timeout {TIMEOUT_S}"
 # Of a waiting pipeline.
 _WAITS = "-set in_rst 0 -set in_o__ready 0 -set gold_o__valid 1"
+_NOTHING_WAITS = ("delete -input w:o__ready w:rst", "connect -set o__ready 1'1", "connect -set rst 1'0")
 
 # Of Yosys' last words: the two differ in some state, or took too long, or a fault behind a register left no two
 # registers to compare.
@@ -77,30 +86,42 @@ def equivalent(mutated: Mutated, mutant: Mutant) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4)
+def _feedback(netlist: str, name: str) -> frozenset[str]:
+    """Registers that feed back while nothing waits."""
+    return frozenset(Dependence(netlist, name, *_REGISTERS[:-2], *_NOTHING_WAITS, "dffunmap", "opt -full").feedback())
+
+
+@lru_cache(maxsize=16)
+def _cells_before(netlist: str, name: str, nets: frozenset[str]) -> set[str]:
+    return Dependence(netlist, name).cells_before(nets)
+
+
 def _same_while_nothing_waits(mutated: Mutated, mutant: Mutant) -> bool:
     """Proof 1."""
     cycles = int(mutated.emitted.manifest["latency"]) + 1
-    free = []
-    for side in ("gold", "gate"):
-        free += [
-            f"cd {side}",
-            "delete -input w:o__ready w:rst",
-            "connect -set o__ready 1'1",
-            "connect -set rst 1'0",
-            "cd",
-        ]
-    prove = f"{_SAT} -seq {cycles} -tempinduct -maxsteps {cycles + 2} miter"
+    name = mutated.emitted.name
+    feedback = _feedback(mutated.netlist, name)
+    if feedback and mutant.cell in _cells_before(mutated.netlist, name, feedback):
+        return False
+    free = [line for side in ("gold", "gate") for line in (f"cd {side}", *_NOTHING_WAITS, "cd")]
+    held = sorted(register.removeprefix("\\") for register in feedback)
+    same = "".join(f" -set-at 1 gold.{register} gate.{register}" for register in held)
+    prove = f"{_SAT} -seq {cycles} -prove-skip {cycles - 1}{same} miter"
     return _proved(mutated, mutant, *free, "setattr -unset init w:*", *_MITER, "dffunmap", "opt_clean", prove)
 
 
 def _moves_the_same(mutated: Mutated, mutant: Mutant) -> bool:
     """Proofs 2 to 4."""
-    if mutant.port.startswith("Q[") and mutant.wire and "valid" not in mutant.wire:
-        # A fault behind a register that holds data leaves it to take, and to hold, what it did.
-        return True
-    handshake = "w:valid_*.d w:i__ready w:o__valid"
-    kept = [f"delete -output {side}/o:* {' '.join(f'{side}/{wire}' for wire in handshake.split())} %d"
-            for side in ("gold", "gate")]  # fmt: skip
+    if mutant.port.startswith("Q["):
+        handshake = frozenset({"i__ready", "o__valid"})
+        return mutant.cell not in _cells_before(mutated.netlist, mutated.emitted.name, handshake)
+    # All outputs but these: "%d" takes one selection from the one below it, so that the three become one before.
+    kept = [
+        f"delete -output {side}/o:* {side}/w:valid_*.d {side}/w:i__ready {side}/w:o__valid %u %u %d"
+        for side in ("gold", "gate")
+    ]
+    kept += ["select -assert-any gold/o:i__ready", "select -assert-any gold/o:valid_*.d"]
     # The mutant beside itself, with a receiver that is ready and one that is not.
     twice = [
         "delete gold", "copy gate gold", "cd gate", "delete -input w:o__ready", "connect -set o__ready 1'1", "cd",

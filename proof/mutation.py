@@ -299,6 +299,11 @@ class Bench:
         if not chunks.is_exhaustive or chunks.total <= max((count for count, *_ in self._plan), default=0):
             return None
         unit.select(mutant.number)
+        # What the mutant before left in the registers is no matter of this one.
+        try:
+            unit.reset()
+        except HardwareFault as fault:
+            return str(fault)
         model = self._model()
         for operands in chunks:
             columns = unit.ports.input.columns(operands)

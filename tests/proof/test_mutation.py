@@ -8,6 +8,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from lnsmadam import console
 from lnsmadam.cli import main
 from lnsmadam.golden.format import LNS6
 from lnsmadam.mutate_cli import record_of
@@ -15,6 +16,7 @@ from lnsmadam.proof.equivalence import equivalent
 from lnsmadam.proof.mutation import PLAN, Bench, Mutant, Outcome, attack, mutate
 from lnsmadam.proof.records import load
 from lnsmadam.proof.survivors import reason
+from lnsmadam.sim.batch import BatchUnit
 from lnsmadam.units import UNITS
 
 UNIT = UNITS["multiply"]
@@ -96,6 +98,38 @@ def test_a_mutant_that_changes_nothing_is_proved_so():
     assert equivalent(mutated, alive) is None
 
 
+@pytest.mark.parametrize("wire", ["total[0]", None])
+def test_named_wires_within_need_not_be_the_same(wire):
+    """Only outputs and what registers take next are compared: in `add` two of the names in between differ."""
+    unit = UNITS["add"]
+    mutated = mutants(300, unit=unit, config=unit.configure({}))
+    line = "total = Signal" if wire else "low = d["
+    unread = [
+        m for m in mutated.mutants if m.line.startswith(line) and m.mode == "const1" and m.port[1:] in ("[0]", "[6]")
+    ]
+    assert unread and all(equivalent(mutated, mutant) for mutant in unread)
+
+
+@pytest.mark.parametrize(("name", "wire"), [("madam_update", "draw"), ("dot", "shift_0_")])
+def test_faults_before_a_register_that_feeds_back_are_not_proved_the_same(name, wire):
+    """They would change what the two hold in common: random bits, sums."""
+    unit = UNITS[name]
+    mutated = mutants(300, unit=unit, config=unit.configure({}))
+    found = [mutant for mutant in mutated.mutants if mutant.wire.startswith(wire)]
+    assert found and all(equivalent(mutated, mutant) is None for mutant in found[:3])
+
+
+def test_a_valid_bit_that_reset_does_not_clear_is_not_proved_the_same():
+    """Any of them: whatever else reset may leave, a result that it should have dropped would come out."""
+    mutated = mutants(20)
+    cells = re.findall(r"  cell \$\S+ (\S+)\n(.*?)  end\n", mutated.netlist, re.DOTALL)
+    reset = [(cell, port) for cell, body in cells for port in re.findall(r"connect \\(\w+) \\rst$", body, re.MULTILINE)]
+    assert len(reset) >= CONFIG.pipeline
+    for cell, port in reset:
+        options = f"-mode const0 -module {mutated.emitted.name} -cell {cell} -port {port} -portbit 0"
+        assert equivalent(mutated, Mutant(1, options, "const0", cell, f"{port}[0]", "", (), "")) is None, (cell, port)
+
+
 def test_what_the_bench_notices_is_never_proved_the_same():
     """Above all of faults in the handshake, which data would not show."""
     mutated = mutants(120)
@@ -116,14 +150,30 @@ def test_what_no_operand_leads_to_is_proved_the_same():
     assert found and all("pipeline has filled" in (equivalent(mutated, mutant) or "") for mutant in found[:2])
 
 
+def test_every_argument_is_tried_from_reset():
+    """Where the mutants before have left something in the registers, too."""
+    mutated = mutants(60)
+    bench = Bench(lambda: UNIT.model(CONFIG), CONFIG, plan=((300, True, True),))
+    itself = replace(mutated.mutants[0], number=0)
+    with BatchUnit(mutated.emitted, selector=mutated.width) as unit:
+        bench.prepare(unit)
+        for mutant in mutated.mutants:
+            bench.kills(unit, mutant)
+            assert bench.kills_with_every_argument(unit, itself) is None, mutant
+
+
 def test_share_counts_only_what_changes_something():
     one = Mutant(1, "", "inv", "c", "A", "", (), "")
     assert Outcome({one: "x"}, {}, [one, one, one]).share == 0.25
     assert Outcome({one: "x"}, {one: "y"}, []).share == 1.0
 
 
-def test_command(tmp_path, capsys):
+def test_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(console, "LOG_SECONDS", 0.0)
     assert main(["mutate", "sqrt", "--format", "lns6", "-n", "30", "--records", str(tmp_path)]) == 0
+    # What a log has in place of a progress bar.
+    lines = [line.rpartition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert [f"mutants: {number} of 30" in lines for number in (1, 30)] == [True, True]
     (record,) = load(tmp_path)
     assert record.command == "lnsmadam mutate sqrt --format lns6 -n 30" and record.passed
     assert record.details["killed"] + record.details["equivalent"] + record.details["survivors"] == 30
