@@ -16,7 +16,8 @@ Each premise is an assertion about any state and any inputs, not only reachable 
 2. in reset every valid bit becomes 0; else with ``i.ready`` each takes the one before it, the first ``i.valid``;
    ``o.valid`` is the last, so it never depends on ``o.ready``;
 3. with ``i.ready`` and without reset, where the registers of stage k - 1 hold w_{k-1}(x) (for the first stage: where x
-   is at ``i`` and valid), those of stage k take w_k(x), whatever all others hold;
+   is at ``i`` and valid, and the state is the one that x meets), those of stage k take w_k(x), whatever all others
+   hold, the state by then included;
 4. where the registers of the last stage hold w_N(x), ``o.payload`` is w's;
 5. w's payload is the core's, for every x;
 6. state takes its first value in reset, what the core's takes with x where x is accepted, and else keeps its value.
@@ -110,6 +111,12 @@ class OneStep(Elaboratable):  # type: ignore[misc]
         # The value of each register in front of the step.
         self.now = {register.name: Signal(register.width, name=register.name) for register in self.unit.registers}
         self.inputs = [self.transfer, self.payload, self.valid, self.ready, self.reset, *self.now.values()]
+        # The state that the transfer met when it came in: at any later stage it has moved on. A unit that adds up
+        # several transfers reads its sums where they stand, at whatever stage.
+        self.met = {register.name: self.now[register.name] for register in self.state}
+        if self.core:
+            self.met = {name: Signal(len(held), name=f"met_{name}") for name, held in self.met.items()}
+            self.inputs += self.met.values()
         # Where a result follows some transfers only, what moves from stage to stage may be a bubble too.
         self.occupied: Any = Const(1, 1)
         self.arrives: Value = self.valid
@@ -158,7 +165,7 @@ class OneStep(Elaboratable):  # type: ignore[misc]
     def _as_wires(self, circuit: Cut, name: str) -> tuple[dict[str, Signal], Signal]:
         """What is in the place of each register, or the state's next value; and the payload of ``o``."""
         wires = {
-            register.name: self.now[register.name]
+            register.name: self.met[register.name]
             if not register.stage
             else Signal(register.width, name=f"{name}_{register.name}")
             for register in circuit.registers
@@ -198,13 +205,16 @@ class OneStep(Elaboratable):  # type: ignore[misc]
             i_i__payload=0, i_i__valid=0, i_o__ready=0, i_rst=1,
         )  # fmt: skip
         accept = self.valid & out["ready"]
-        # What the core's state takes with the payload at hand; it does not look at the transfer of the stages.
+        # What the core's state takes with payload and state at hand; it does not look at the transfer of the stages.
+        is_at_hand = self.payload == self.transfer
+        for name, met in self.met.items():
+            is_at_hand &= self.now[name] == met
         for register in self.state:
             name = register.name
             moved = Mux(accept, core[name], self.now[name])
             self._claim(
                 f"{name} moves with each transfer, and only then",
-                (taken[name] == Mux(self.reset, first[name], moved)) | (self.payload != self.transfer),
+                (taken[name] == Mux(self.reset, first[name], moved)) | ~is_at_hand,
             )
 
     def _stage(self, stage: int, whole: dict[str, Signal], result: Signal, ports: dict[str, Any]) -> None:
@@ -215,6 +225,7 @@ class OneStep(Elaboratable):  # type: ignore[misc]
             if register.stage and register.stage == stage - 1:
                 state[register.name] = whole[register.name]
         if stage == 1:
+            state |= self.met
             ports = ports | {"i_i__payload": self.transfer, "i_i__valid": self.occupied}
         if stage > self._stages:
             # Everything in front of the output is as it should be; without registers that is the operands.

@@ -144,6 +144,21 @@ def test_random_bits_that_move_without_a_transfer(monkeypatch):
     )
 
 
+def test_random_bits_of_a_later_transfer(monkeypatch):
+    """Drawn where they are used instead of where the transfer comes in."""
+    original = MadamUpdate.elaborate
+
+    def elaborate(self, platform):
+        def place(m, value, **options):
+            return value if options["name"].startswith("step_random_") else PLACE(m, value, **options)
+
+        monkeypatch.setattr(pipeline, "place_register", place if self.config.pipeline > 1 else PLACE)
+        return original(self, platform)
+
+    monkeypatch.setattr(MadamUpdate, "elaborate", elaborate)
+    assert failed(MadamUpdateConfig(), MadamUpdate).endswith("takes its value of the transfer")
+
+
 def test_valid_one_stage_early(monkeypatch):
     original = pipeline.Pipeline.boundary
 
