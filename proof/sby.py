@@ -101,11 +101,15 @@ def prove(
 
     Raises
     ------
+    ValueError
+        There is nothing to prove.
     MissingTool, ToolFailed
         A tool is missing, ended without a verdict, or took longer than ``timeout`` seconds.
     """
     # A top may have instances of modules that it brings along as RTLIL.
     text = getattr(top, "circuits", "") + rtlil.convert(top, ports=ports, name="top", emit_src=False)
+    if not re.search(r'parameter \\FLAVOR "(assert|cover)"', text):
+        raise ValueError("There is nothing to prove: no assertion and no cover statement")
     verdict = _prove(text, mode, depth, engine, script, timeout)
     if verdict.proved and mode is not Mode.COVER and 'parameter \\FLAVOR "cover"' in text:
         reached = _prove(text, Mode.COVER, depth, "smtbmc z3", script, timeout)

@@ -143,7 +143,15 @@ def prove_unreachable(emitted: Emitted, places: Sequence[Place]) -> set[Place]:
         left = _swept(folder, emitted.name, text, signals)
         ready = emitted.manifest["inputs"][0]["ready"]
         moving = text.replace(f"if ({ready}) begin", "if (1'h1) begin")
-        return (signals.keys() - left.keys()) | _induced(folder, emitted, moving, left)
+        # Of the branches that are taken while the pipeline moves, or waits, that says nothing.
+        told = {place: signal for place, signal in left.items()
+                if place.signal or f"if ({ready}) begin" not in source.lines[place.line - 1]}  # fmt: skip
+        return (signals.keys() - left.keys()) | _induced(folder, emitted, moving, told)
+
+
+def _is_out_of_reach(place: Place, net: str) -> bool:
+    """Of a branch, the signal beside it is always 0; a bit is always the same."""
+    return net in _CONSTANT if place.signal else net == "0"
 
 
 def _read(folder: Path, top: str, text: str) -> str:
@@ -160,7 +168,8 @@ def _swept(folder: Path, top: str, text: str, signals: Mapping[Place, tuple[str,
     steps = ["read_rtlil open.il", f"hierarchy -top {top}", "memory_map", "opt -full", "techmap", "opt"]
     yosys(folder, *steps, "abc -script sweep.abc", "opt_clean", "write_json open.json")
     nets = _nets(folder / "open.json", top, len(signals))
-    return {place: signal for (place, signal), net in zip(signals.items(), nets, strict=True) if net not in _CONSTANT}
+    left = zip(signals.items(), nets, strict=True)
+    return {place: signal for (place, signal), net in left if not _is_out_of_reach(place, net)}
 
 
 def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, tuple[str, int]]) -> set[Place]:
@@ -180,7 +189,7 @@ def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
         nets = _nets(folder / "open.json", top, len(signals))
         first = {net: n for n, net in reversed(list(enumerate(nets))) if net not in _CONSTANT}
         if not first or not depths:
-            return {place for place, net in zip(signals, nets, strict=True) if net in _CONSTANT}
+            return {place for place, net in zip(signals, nets, strict=True) if _is_out_of_reach(place, net)}
         constant = _constant_after(folder, top, list(first.values()), depths[0])
         if constant:
             # What is proved makes the registers behind it constant without another proof.

@@ -71,6 +71,13 @@ def test_assumptions_that_nothing_satisfies_are_an_error():
         prove(*_below(1, assumed=0))
 
 
+def test_nothing_to_prove_is_an_error():
+    m, a = Module(), Signal(8, name="a")
+    m.d.comb += Assume(a < 3)
+    with pytest.raises(ValueError, match="nothing to prove"):
+        prove(m, [a])
+
+
 def test_a_cover_that_is_never_reached_fails():
     top, inputs = _below(511)
     top.d.comb += Cover(inputs[0] + inputs[1] == 511, "the sum is 511")
