@@ -15,7 +15,8 @@ _spec = importlib.util.spec_from_file_location("faults", pathlib.Path(__file__).
 faults = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(faults)
 
-CONFIG = TrainerConfig(network=network_preset("FX", (5, 3, 4, 2)), lanes=3)
+#: So small that a fault shows within few cycles of power-on.
+SMALL = TrainerConfig(network=network_preset("FX", (2, 2, 2)), lanes=1)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +52,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_control_is_found(name):
-    verdict = prove(
-        *trainer_control.control_top(CONFIG, faults.with_fault(Control, *FAULTS[name])), mode=Mode.INDUCTION, depth=2
-    )
+    top = trainer_control.control_top(SMALL, faults.with_fault(Control, *FAULTS[name]))
+    verdict = prove(*top, mode=Mode.BOUNDED, depth=30)
     assert not verdict.proved and verdict.failed and verdict.trace
 
 
