@@ -145,20 +145,56 @@ def _bit_length(values: Words) -> Words:
 
 
 def near_product(fmt: FloatFormat, rng: np.random.Generator, count: int) -> tuple[Words, Words, Words]:
-    """Words a, b, c for which the sum is hard: c beside ``± a * b`` at every distance, cancellations, ties."""
-    bits = fmt.mantissa_bits
+    """Words a, b, c for which the sum is hard: c beside ``± a * b`` at every distance, cancellations, ties, all of it
+    near the smallest normal number too.
+    """
+    bits, mantissas = fmt.mantissa_bits, (1 << fmt.mantissa_bits) - 1
     a, b, c = (rng.integers(0, 1 << fmt.width, count) for _ in range(3))
     # Half of the mantissas have few ones: their sums tie.
     for words in (a, b, c):
         few = rng.random(count) < 0.5
         words &= np.where(few, ~((1 << rng.integers(0, bits + 1, count)) - 1), -1)
+    # A fifth of the products are about as small as the smallest normal number, and c is with them.
     exponent_a, exponent_b = (a >> bits) & fmt.exponent_max, (b >> bits) & fmt.exponent_max
-    product = (a & ((1 << bits) - 1) | 1 << bits) * (b & ((1 << bits) - 1) | 1 << bits)
+    small = fmt.bias - exponent_a + rng.integers(-bits - 3, 4, count)
+    is_small = (rng.random(count) < 0.2) & (small >= 0) & (small < fmt.exponent_max)
+    exponent_b = np.where(is_small, small, exponent_b)
+    b = b & (mantissas | fmt.sign_bit) | exponent_b << bits
+    product = (a & mantissas | 1 << bits) * (b & mantissas | 1 << bits)
     carry = product >> (2 * bits + 1)
     exponent = exponent_a + exponent_b - fmt.bias + carry
     # A third so near that leading bits cancel, the rest anywhere that both terms count.
     reach = np.where(rng.random(count) < 0.35, rng.integers(-1, 2, count), rng.integers(-bits - 5, 2 * bits + 7, count))
     mantissa = (product >> (bits + carry)) + rng.integers(-1, 2, count)
-    mantissa = np.where(rng.random(count) < 0.5, mantissa, c) & ((1 << bits) - 1)
-    c = np.clip(exponent + reach, 0, fmt.exponent_max - 1) << bits | mantissa | (c & fmt.sign_bit)
+    mantissa = np.where(rng.random(count) < 0.5, mantissa, c) & mantissas
+    sign = c & fmt.sign_bit
+    c = np.clip(exponent + reach, 0, fmt.exponent_max - 1) << bits | mantissa
+    # A sixth ties, or all but ties, only by what c adds to the product's last bits.
+    tie = _to_a_tie(fmt, a, b)
+    chosen = (tie >= 0) & (rng.random(count) < 1 / 6)
+    c = np.where(chosen, tie + rng.integers(-1, 2, count) * (rng.random(count) < 0.2), c)
+    c = np.clip(c, 0, fmt.sign_bit - 1) | sign
     return a.astype(fmt.dtype), b.astype(fmt.dtype), c.astype(fmt.dtype)
+
+
+def _to_a_tie(fmt: FloatFormat, a: Words, b: Words) -> Words:
+    """The size of a c with which ``a * b`` is half-way between two words; -1 where no word has it."""
+    bits = fmt.mantissa_bits
+
+    def parts(words: Words) -> tuple[Words, Words]:
+        exponent, mantissa = (words >> bits) & fmt.exponent_max, words & ((1 << bits) - 1)
+        return np.maximum(exponent, 1), np.where(exponent > 0, mantissa | 1 << bits, mantissa)
+
+    (exponent_a, mantissa_a), (exponent_b, mantissa_b) = parts(a), parts(b)
+    product = mantissa_a * mantissa_b
+    # How many places of the smallest number the product's last one is above it.
+    above = exponent_a + exponent_b - fmt.bias - bits - 1
+    cut = np.clip(np.maximum(_bit_length(product) - bits - 1, -above), 1, 2 * bits + 3)
+    wanted = np.abs((product & ((1 << cut) - 1)) - (1 << (cut - 1)))
+    # In the word's own last place, which is the smallest number's at least.
+    place = np.maximum(_bit_length(wanted) - bits - 1, -above)
+    mantissa = np.where(place > 0, wanted >> np.clip(place, 0, 62), wanted << np.clip(-place, 0, bits))
+    exponent = above + place + 1
+    is_exact = (place <= 0) | (mantissa << np.clip(place, 0, 2 * bits + 3) == wanted)
+    word = np.where(mantissa >> bits, exponent << bits | mantissa & ((1 << bits) - 1), mantissa)
+    return np.where(is_exact & (exponent < fmt.exponent_max) & (-place <= bits), word, -1)
