@@ -39,7 +39,7 @@ def lfsr_top(config: Any, make: Callable[[Any], Any] = LFSR) -> Top:
 
 
 def noise_top(config: Any, make: Callable[..., Any] = Noise) -> Top:
-    """The generator of the trainer. Nobody returns to a mark before there is one, or writes a zero."""
+    """The generator of the trainer. Nobody moves on from a mark before there is one, or writes a zero."""
     m = Module()
     noise = make(config, repeats=True)
     opened(m, "noise", noise)
@@ -50,7 +50,7 @@ def noise_top(config: Any, make: Callable[..., Any] = Noise) -> Top:
     m.d.comb += [getattr(noise, name).eq(signal) for name, signal in inputs.items()]
     m.d.comb += [
         noise.value.eq(value),
-        Assume(~noise.rewind | is_marked),
+        Assume(~(noise.advance & noise.rewind) | is_marked),
         Assume(~noise.load | (value != 0)),
         Assert(noise.state != 0, "the state is not zero"),
         Assert(~is_marked | (noise.marked != 0), "the marked state is not zero"),
