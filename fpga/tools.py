@@ -87,6 +87,8 @@ class Job:
         Takes everything that the tool prints.
     environment : dict, optional
         The tool's environment variables, by default this process's.
+    timeout : float, optional
+        Seconds that it may take; by default any number.
     """
 
     label: str
@@ -94,6 +96,7 @@ class Job:
     folder: Path
     log: Path
     environment: Mapping[str, str] | None = field(default=None, hash=False)
+    timeout: float | None = None
 
 
 def _processors() -> int:
@@ -143,15 +146,17 @@ def run_all(jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, p
     Raises
     ------
     ToolFailed
-        A job ended with a status other than 0.
+        A job ended with a status other than 0, or took too long.
     """
     waiting, running = list(jobs), dict[Job, subprocess.Popen[bytes]]()
+    started: dict[Job, float] = {}
     limit = parallel or _processors()
     try:
         with _group() as group:
             while waiting or running:
                 while waiting and len(running) < limit:
                     job = waiting.pop(0)
+                    started[job] = time.monotonic()
                     with open(job.log, "wb") as log:
                         running[job] = subprocess.Popen(
                             job.command,
@@ -165,6 +170,8 @@ def run_all(jobs: Sequence[Job], *, done: Callable[[Job], None] | None = None, p
                 for job, process in list(running.items()):
                     status = process.poll()
                     if status is None:
+                        if job.timeout and time.monotonic() - started[job] > job.timeout:
+                            raise ToolFailed(f"{job.label} failed: timeout, more than {job.timeout:g} s")
                         continue
                     del running[job]
                     if status:

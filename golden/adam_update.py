@@ -348,10 +348,10 @@ def directed(config: AdamUpdateConfig, rng: np.random.Generator, count: int) -> 
     }
     sensible = rng.random(count) < 0.9
 
-    def put(name: str, exponent: npt.ArrayLike, share: float = 1.0) -> None:
-        """Replaces the exponents of a share of a field's words."""
+    def put(name: str, exponent: npt.ArrayLike, share: float | npt.NDArray[np.bool_] = 1.0) -> None:
+        """Replaces the exponents of a share of a field's words, or of chosen ones."""
         bits = config.inputs[name].width - 9
-        chosen = sensible & (rng.random(count) < share)
+        chosen = sensible & (rng.random(count) < share if isinstance(share, float) else share)
         words = fields[name] & ~(255 << bits) | np.clip(exponent, 0, 254) << bits
         fields[name] = np.where(chosen, words, fields[name])
 
@@ -369,6 +369,10 @@ def directed(config: AdamUpdateConfig, rng: np.random.Generator, count: int) -> 
     put("weight", near(lr_exponent, 4), 0.5)
     put("weight", rng.integers(0, 4, count), 0.1)
     put("lr", near(4, 4), 0.05)
+    # Rate and weight about as small as numbers are.
+    is_small, small = rng.random(count) < 0.03, rng.integers(0, 10, count)
+    put("lr", small, is_small)
+    put("weight", near(small, 3), is_small)
     put("weight", near(252, 2), 0.03)
     put("lr", near(252, 2), 0.03)
     for name in fields:

@@ -29,8 +29,8 @@ from lnsmadam.proof.mutation import Mutant, Mutated
 from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.build import scratch_folder
 
-#: What a proof may take; one that takes longer is none.
-TIMEOUT_S = 60
+#: What its solver, and all of a proof, may take; one that takes longer is none.
+TIMEOUT_S, ALL_TIMEOUT_S = 60, 240
 
 # A memory's synchronous read port is a table and a register behind it; enables and resets are logic before registers.
 _REGISTERS = ("memory -nomap", "memory_nordff", "memory_map -rom-only", "dffunmap", "opt_clean")
@@ -64,7 +64,7 @@ def _proved(mutated: Mutated, mutant: Mutant, *commands: str) -> bool:
     with scratch_folder() as folder:
         (folder / "unit.il").write_text(mutated.netlist, encoding="utf-8")
         try:
-            log = yosys(folder, *pair, *_REGISTERS, *commands, "log all commands done")
+            log = yosys(folder, *pair, *_REGISTERS, *commands, "log all commands done", timeout=ALL_TIMEOUT_S)
         except ToolFailed as error:
             if any(reason in str(error) for reason in _NOT_PROVED):
                 return False

@@ -1,5 +1,8 @@
 """Where tools are found, and what is said when they are not or fail."""
 
+import sys
+import time
+
 import pytest
 
 from lnsmadam.fpga import tools
@@ -53,6 +56,16 @@ def test_variable_that_names_nothing(places, monkeypatch):
 @pytest.mark.parametrize("name", ["yosys", "nextpnr-ice40", "nextpnr-ecp5"])
 def test_installed_tools_tell_their_version(name):
     assert tools.version(name).lower().startswith(name.split("-")[0])
+
+
+def test_a_job_that_takes_too_long_is_ended(tmp_path):
+    slow = tools.Job(
+        "Slow", (sys.executable, "-c", "import time; time.sleep(60)"), tmp_path, tmp_path / "log", timeout=0.3
+    )
+    started = time.monotonic()
+    with pytest.raises(ToolFailed, match="Slow failed: timeout, more than 0.3 s"):
+        tools.run_all([slow])
+    assert time.monotonic() - started < 20
 
 
 def test_failure_ends_the_siblings_and_quotes_the_error(tmp_path):
