@@ -18,7 +18,7 @@ class FrameSender(wiring.Component):  # type: ignore[misc]  # Amaranth has no ty
     Members
     -------
     start : ``In(1)``
-        Send a frame; taken while ``idle``. The next three must stand until ``idle`` again.
+        Send a frame; taken while ``idle``. The next three must stand from the cycle behind it until ``idle`` again.
     sequence, code, length : ``In(8)``, ``In(8)``, ``In(10)``
     payload : ``In(stream.Signature(8))``
         ``length`` bytes; taken when their turn comes.

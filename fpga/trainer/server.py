@@ -207,7 +207,8 @@ class TrainerServer(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
 
         # For proofs: its parts, and where it is.
         self.receiver, self.sender, self.processor = receiver, sender, processor
-        self.expected = expected
+        self.expected, self.last_command, self.last_status = expected, last_command, last_status
+        self.status, self.refused, self.stable = status, refused, stable
         with m.FSM() as self.states:
             m.d.comb += [self.held.eq(receiver.held), self.active.eq(receiver.held | receiver.receiving)]
             with m.State("IDLE"):
@@ -339,6 +340,8 @@ class TrainerServer(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
             with m.State("ANSWER"):
                 with m.If(~refused):
                     m.d.sync += last_status.eq(status)
+                # STATUS begins with it; it stands still from here on.
+                m.d.sync += word.eq(self.busy)
                 m.d.comb += sender.start.eq(1)
                 m.next = "CONSTANT"
             with m.State("CONSTANT"):
@@ -350,8 +353,6 @@ class TrainerServer(wiring.Component):  # type: ignore[misc]  # Amaranth has no 
                     m.d.comb += sender.payload.payload.eq(expected)
                 with m.Elif(command == Command.HELLO):
                     m.d.comb += sender.payload.payload.eq(hello)
-                with m.Elif(place == 0):
-                    m.d.comb += sender.payload.payload.eq(self.busy)
                 with m.Else():
                     m.d.comb += sender.payload.payload.eq(word[:8])
                 with m.If(sender.payload.ready):

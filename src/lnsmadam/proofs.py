@@ -6,6 +6,8 @@ from lnsmadam.proof import (
     arithmetic,
     conversions,
     frame_parser,
+    frame_sender,
+    frame_server,
     madam,
     pipeline,
     random_bits,
@@ -22,6 +24,8 @@ SOURCES: tuple[Callable[[], Iterable[Proof]], ...] = (
     pipeline.proofs,
     trainer_control.proofs,
     frame_parser.proofs,
+    frame_sender.proofs,
+    frame_server.proofs,
     serial_line.proofs,
     random_bits.proofs,
 )

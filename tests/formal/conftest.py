@@ -1,4 +1,10 @@
-"""What tests of proofs share: that a proof holds, and that with a fault it fails, with operands that show the fault."""
+"""What tests of proofs share: that a proof holds, and that with a fault it fails, with operands that show the fault.
+
+Makes the other modules of this folder importable by its tests.
+"""
+
+import sys
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import Cat, Module, Mux, Value
@@ -7,6 +13,8 @@ from amaranth.sim import Simulator
 from lnsmadam.hw.pipeline import UnitComponent
 from lnsmadam.proof.claim import Claim, Route, result_name
 from lnsmadam.proof.proof import check
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class Needle(UnitComponent):

@@ -1,4 +1,5 @@
 import pytest
+from listed import marked, title
 
 from lnsmadam.golden.format import LNS6, LNS16
 from lnsmadam.proof.arithmetic import COMPONENTS, STATEMENTS, configurations, proofs
@@ -42,28 +43,20 @@ FAULTS = {
 }
 
 
-def _title(item):
-    return f"{item.unit} {item.name}"
-
-
-def _marked(proof):
-    return pytest.param(proof, id=str(proof), marks=[pytest.mark.slow] if proof.is_long else [])
-
-
-@pytest.mark.parametrize("proof", [_marked(proof) for proof in proofs()])
+@pytest.mark.parametrize("proof", marked(proofs()))
 def test_holds_for_every_operand(proof, proved):
     proved(proof)
 
 
-@pytest.mark.parametrize("statement", STATEMENTS, ids=_title)
+@pytest.mark.parametrize("statement", STATEMENTS, ids=title)
 def test_a_fault_at_one_set_of_operands_is_found(statement, finds):
     config = next(config for fmt, config in configurations(statement.unit) if fmt is FMT)
-    finds(statement, config, COMPONENTS[statement.unit], *FAULTS[_title(statement)])
+    finds(statement, config, COMPONENTS[statement.unit], *FAULTS[title(statement)])
 
 
 @pytest.mark.slow
 def test_merging_equivalent_nodes_hides_no_fault(finds):
-    statement = next(item for item in STATEMENTS if _title(item) == "multiply_add negation")
+    statement = next(item for item in STATEMENTS if title(item) == "multiply_add negation")
     config = next(config for fmt, config in configurations(statement.unit) if fmt is LNS16)
     operands = dict(a=1234, b=4321 | LNS16.sign_bit, c=5555)
     finds(statement, config, COMPONENTS[statement.unit], operands, dict(result=1), route=Route.MERGE)
@@ -72,7 +65,7 @@ def test_merging_equivalent_nodes_hides_no_fault(finds):
 @pytest.mark.slow
 def test_a_faithful_sum_is_not_monotone(refuted):
     """Why the statement is not one about wide formats: with segments a sum may fall by a step as c rises."""
-    statement = next(item for item in STATEMENTS if _title(item) == "add monotone")
+    statement = next(item for item in STATEMENTS if title(item) == "add monotone")
     config = next(config for fmt, config in configurations(statement.unit) if fmt is LNS16)
     cycle = refuted(statement, config, COMPONENTS[statement.unit], Route.MERGE)
     first, second = (int(LNS16.unpack(cycle[f"result_{n}"])[1]) for n in (1, 2))

@@ -1,4 +1,5 @@
 import pytest
+from listed import marked, title
 
 from lnsmadam.golden.floats import BFLOAT16
 from lnsmadam.golden.format import LNS6
@@ -31,15 +32,7 @@ FAULTS = {
 }
 
 
-def _title(item):
-    return f"{item.unit} {item.name}"
-
-
-def _marked(proof):
-    return pytest.param(proof, id=str(proof), marks=[pytest.mark.slow] if proof.is_long else [])
-
-
-@pytest.mark.parametrize("proof", [_marked(proof) for proof in proofs()])
+@pytest.mark.parametrize("proof", marked(proofs()))
 def test_holds_for_every_operand(proof, proved):
     proved(proof)
 
@@ -47,9 +40,9 @@ def test_holds_for_every_operand(proof, proved):
 def _faulty(statement):
     _, config, route = next(iter(configurations(statement)))
     marks = [] if route is Route.SOLVER else [pytest.mark.slow]
-    return pytest.param(statement, config, route, id=_title(statement), marks=marks)
+    return pytest.param(statement, config, route, id=title(statement), marks=marks)
 
 
 @pytest.mark.parametrize("statement, config, route", [_faulty(statement) for statement in STATEMENTS])
 def test_a_fault_at_one_operand_is_found(statement, config, route, finds):
-    finds(statement, config, COMPONENTS[statement.unit], *FAULTS[_title(statement)], route=route)
+    finds(statement, config, COMPONENTS[statement.unit], *FAULTS[title(statement)], route=route)

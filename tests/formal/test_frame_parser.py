@@ -1,24 +1,16 @@
-import importlib.util
-import pathlib
 import zlib
 
+import planted
 import pytest
 from amaranth.lib import crc
+from listed import marked
 
 from lnsmadam.fpga.trainer.receiver import FrameReceiver
-from lnsmadam.fpga.trainer.server import TrainerServer
 from lnsmadam.proof import frame_parser
 from lnsmadam.proof.sby import Mode, prove
 
-_spec = importlib.util.spec_from_file_location("faults", pathlib.Path(__file__).with_name("faults.py"))
-faults = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(faults)
 
-
-@pytest.mark.parametrize(
-    "proof",
-    [pytest.param(p, id=str(p), marks=[pytest.mark.slow] if p.is_long else []) for p in frame_parser.proofs()],
-)
+@pytest.mark.parametrize("proof", marked(frame_parser.proofs()))
 def test_holds_for_every_line(proof, proved):
     proved(proof)
 
@@ -45,7 +37,7 @@ FAULTS = {
 def test_a_fault_of_the_parser_is_found(name):
     old, new, message = FAULTS[name]
     verdict = prove(
-        *frame_parser.receiver_top(faults.with_fault(FrameReceiver, old, new)), mode=Mode.INDUCTION, depth=2
+        *frame_parser.receiver_top(planted.with_fault(FrameReceiver, old, new)), mode=Mode.INDUCTION, depth=2
     )
     assert not verdict.proved
     assert message in verdict.failed and verdict.trace
@@ -65,9 +57,3 @@ def test_a_comparison_of_31_bits_is_found():
     verdict = prove(*frame_parser.residue_top(frame_parser.ALL_ONES >> 1))
     assert not verdict.proved
     assert verdict.failed == "the residue stands if and only if the field is right"
-
-
-def test_a_server_that_begins_before_the_crc_is_found():
-    wrong = faults.with_fault(TrainerServer, "with m.If(receiver.held):", "with m.If(receiver.receiving):")
-    verdict = prove(*frame_parser.server_top(wrong), mode=Mode.INDUCTION, depth=4)
-    assert not verdict.proved and verdict.is_inductive and verdict.failed == "it works on a held frame"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
+from listed import marked
 
 from lnsmadam.golden.format import LNS8, LNS16
 from lnsmadam.golden.madam_update import directed, madam_update
@@ -25,11 +26,7 @@ FAULTS = {
 }
 
 
-def _marked(proof):
-    return pytest.param(proof, id=str(proof), marks=[pytest.mark.slow] if proof.is_long else [])
-
-
-@pytest.mark.parametrize("proof", [_marked(proof) for proof in proofs()])
+@pytest.mark.parametrize("proof", marked(proofs()))
 def test_holds_for_every_operand_state_and_random_bit(proof, proved):
     proved(proof)
 

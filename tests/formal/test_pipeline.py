@@ -1,5 +1,6 @@
 import pytest
 from amaranth.hdl import Module, Signal
+from planted import Greedy, boundary_without_reset
 
 from lnsmadam.golden.divide import DivideConfig
 from lnsmadam.golden.dot import DotConfig
@@ -102,28 +103,9 @@ def test_payload_of_the_wrong_stage(monkeypatch):
 
 
 def test_valid_not_cleared(monkeypatch):
-    def boundary(self, *, memory=False):
-        reset = self._reset
-        # The second stage alone.
-        self._reset = 0 if self._index == 1 else reset
-        try:
-            return original(self, memory=memory)
-        finally:
-            self._reset = reset
-
-    original = pipeline.Pipeline.boundary
-    monkeypatch.setattr(pipeline.Pipeline, "boundary", boundary)
+    # The second stage.
+    monkeypatch.setattr(pipeline.Pipeline, "boundary", boundary_without_reset(1))
     assert failed(MultiplyAddConfig(), MultiplyAdd) == "valid_2 is 0 after reset"
-
-
-class Greedy(pipeline.Pipeline):
-    """Takes operands although a result waits, and moves."""
-
-    def __init__(self, m, component, registered=None):
-        ready = component.o.ready
-        component.o.ready = 1
-        super().__init__(m, component, registered)
-        component.o.ready = ready
 
 
 def test_ready_that_ignores_a_waiting_result(monkeypatch):

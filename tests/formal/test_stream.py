@@ -2,6 +2,7 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal, Value
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+from planted import Greedy, boundary_without_reset
 
 from lnsmadam.golden.dot import DotConfig
 from lnsmadam.golden.multiply import MultiplyConfig
@@ -48,29 +49,9 @@ def test_register_without_enable(monkeypatch):
 
 
 def test_valid_not_cleared(monkeypatch):
-    original = pipeline.Pipeline.boundary
-
-    def boundary(self, *, memory=False):
-        reset = self._reset
-        # The last stage alone.
-        self._reset = 0 if self._index == 1 else reset
-        try:
-            return original(self, memory=memory)
-        finally:
-            self._reset = reset
-
-    monkeypatch.setattr(pipeline.Pipeline, "boundary", boundary)
+    # The last stage.
+    monkeypatch.setattr(pipeline.Pipeline, "boundary", boundary_without_reset(1))
     assert failed() in (EMPTY, COUNT)
-
-
-class Greedy(pipeline.Pipeline):
-    """Takes operands although a result waits, and moves."""
-
-    def __init__(self, m, component, registered=None):
-        ready = component.o.ready
-        component.o.ready = 1
-        super().__init__(m, component, registered)
-        component.o.ready = ready
 
 
 def test_ready_that_ignores_a_waiting_result(monkeypatch):

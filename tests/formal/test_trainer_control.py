@@ -1,7 +1,6 @@
-import importlib.util
-import pathlib
-
+import planted
 import pytest
+from listed import marked
 
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.machine import TrainerConfig
@@ -11,21 +10,11 @@ from lnsmadam.hw.trainer.schedule import schedule
 from lnsmadam.proof import random_bits, trainer_control
 from lnsmadam.proof.sby import Mode, prove
 
-_spec = importlib.util.spec_from_file_location("faults", pathlib.Path(__file__).with_name("faults.py"))
-faults = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(faults)
-
 #: So small that a fault shows within few cycles of power-on.
 SMALL = TrainerConfig(network=network_preset("FX", (2, 2, 2)), lanes=1)
 
 
-@pytest.mark.parametrize(
-    "proof",
-    [
-        pytest.param(p, id=str(p), marks=[pytest.mark.slow] if p.is_long else [])
-        for p in (*trainer_control.proofs(), *random_bits.proofs())
-    ],
-)
+@pytest.mark.parametrize("proof", marked([*trainer_control.proofs(), *random_bits.proofs()]))
 def test_holds_for_every_input(proof, proved):
     proved(proof)
 
@@ -52,7 +41,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_control_is_found(name):
-    top = trainer_control.control_top(SMALL, faults.with_fault(Control, *FAULTS[name]))
+    top = trainer_control.control_top(SMALL, planted.with_fault(Control, *FAULTS[name]))
     verdict = prove(*top, mode=Mode.BOUNDED, depth=30)
     assert not verdict.proved and verdict.failed and verdict.trace
 
@@ -68,6 +57,6 @@ def test_a_seed_of_zero_is_found():
 
 def test_taps_that_lose_a_bit_are_found():
     """Without the highest tap the state with only its highest bit falls to zero."""
-    wrong = faults.with_fault(LFSR, "range(config.width) if", "range(config.width - 1) if")
+    wrong = planted.with_fault(LFSR, "range(config.width) if", "range(config.width - 1) if")
     verdict = prove(*random_bits.lfsr_top(random_bits.LFSRConfig(bits=17), wrong), mode=Mode.INDUCTION, depth=2)
     assert not verdict.proved and verdict.trace

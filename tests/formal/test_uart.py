@@ -1,15 +1,9 @@
-import importlib.util
-import pathlib
-
+import planted
 import pytest
 
 from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter
 from lnsmadam.proof import serial_line
 from lnsmadam.proof.sby import Mode, prove
-
-_spec = importlib.util.spec_from_file_location("faults", pathlib.Path(__file__).with_name("faults.py"))
-faults = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(faults)
 
 TOPS = {UARTReceiver: serial_line.receiver_top, UARTTransmitter: serial_line.transmitter_top}
 
@@ -36,5 +30,5 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_line_is_found(name):
     component, old, new = FAULTS[name]
-    verdict = prove(*TOPS[component](5, faults.with_fault(component, old, new)), mode=Mode.INDUCTION, depth=2)
+    verdict = prove(*TOPS[component](5, planted.with_fault(component, old, new)), mode=Mode.INDUCTION, depth=2)
     assert not verdict.proved and verdict.failed and verdict.trace
