@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 # Where the evidence leaves its records, of which the verification page is made.
 RECORDS ?= build/verify
 
-.PHONY: help demo test test-full lint bench verify simulate error prove gates mutation soak fuzz coverage page typings clean \
+.PHONY: help demo test test-full lint bench verify slow simulate error prove gates mutation soak fuzz coverage page typings clean \
 	tools-present
 .DEFAULT_GOAL := help
 
@@ -16,7 +16,7 @@ help:
 	@echo "make test-full  the tests and the slow evidence"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      measure every figure of the README: build/bench"
-	@echo "make verify     all evidence, some hours: slow tests, then the parts below, then docs/verification.md"
+	@echo "make verify     all evidence, some hours: slow tests, the parts below, docs/verification.md, whatever fails"
 	@echo "  make simulate   every unit's Verilog against the golden model, and the trainer's"
 	@echo "  make error      every unit's worst error against real numbers"
 	@echo "  make prove      formal proofs, long ones too"
@@ -59,20 +59,23 @@ lint: tools-present $(READY) typings
 bench: tools-present $(READY)
 	$(BIN)/python -m lnsmadam.bench build/bench
 
+# A part that fails does not keep the others from their turn, nor the page from being made.
 verify: tools-present $(READY)
+	@failed=; for part in slow simulate error prove gates mutation soak fuzz coverage page; do \
+		$(MAKE) $$part || failed="$$failed $$part"; done; \
+	test -z "$$failed" || { echo "verify: failed:$$failed"; exit 1; }
+
+slow: tools-present $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
-	$(MAKE) simulate error prove gates mutation soak fuzz coverage
-	$(MAKE) page
 
 # Each unit of the registry in turn; one that fails does not keep the others from their turn.
-EACH_UNIT = @failed=0; for unit in $$($(BIN)/python -c 'from lnsmadam.units import UNITS; print(*UNITS)'); do \
-	echo "$(BIN)/lnsmadam $(1) $$unit"; $(BIN)/lnsmadam $(1) $$unit --records $(RECORDS) || failed=1; done; exit $$failed
+EACH_UNIT = for unit in $$($(BIN)/python -c 'from lnsmadam.units import UNITS; print(*UNITS)'); do \
+	echo "$(BIN)/lnsmadam $(1) $$unit"; $(BIN)/lnsmadam $(1) $$unit --records $(RECORDS) || failed=1; done
 
 simulate: tools-present $(READY)
-	$(call EACH_UNIT,simulate)
-	$(BIN)/lnsmadam train --on rtl --epochs 10 --records $(RECORDS)
-	$(BIN)/lnsmadam train --on rtl --preset FX --epochs 10 --records $(RECORDS)
-	$(BIN)/lnsmadam train --on rtl --preset FV --epochs 10 --records $(RECORDS)
+	@failed=0; $(call EACH_UNIT,simulate); for preset in FO FX FV; do \
+		echo "$(BIN)/lnsmadam train --on rtl --preset $$preset --epochs 10"; \
+		$(BIN)/lnsmadam train --on rtl --preset $$preset --epochs 10 --records $(RECORDS) || failed=1; done; exit $$failed
 
 error: tools-present $(READY)
 	$(BIN)/lnsmadam error all --records $(RECORDS)
@@ -81,7 +84,7 @@ prove: tools-present $(READY)
 	$(BIN)/lnsmadam prove --long --records $(RECORDS)
 
 mutation: tools-present $(READY)
-	$(call EACH_UNIT,mutate)
+	@failed=0; $(call EACH_UNIT,mutate); exit $$failed
 
 gates: tools-present $(READY)
 	$(BIN)/lnsmadam gates --records $(RECORDS)
@@ -95,15 +98,15 @@ fuzz: tools-present $(READY)
 # Numba's machine code is not measured: the tests of what it compiles run a second time, as Python.
 coverage: tools-present $(READY)
 	@rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --cov --cov-report=
+	@failed=0; $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --cov --cov-report= || failed=1; \
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/golden/trainer/test_kernel.py -k "plain_network or any_state" \
-		--cov --cov-append --cov-report=
-	$(BIN)/coverage json -q -o build/coverage/report.json
-	$(BIN)/lnsmadam coverage python --records $(RECORDS)
-	$(BIN)/lnsmadam coverage --records $(RECORDS)
+		--cov --cov-append --cov-report= || failed=1; \
+	$(BIN)/coverage json -q -o build/coverage/report.json || failed=1; \
+	$(BIN)/lnsmadam coverage python --records $(RECORDS) || failed=1; \
+	$(BIN)/lnsmadam coverage --records $(RECORDS) || failed=1; exit $$failed
 
 page: tools-present $(READY)
-	$(BIN)/python -m lnsmadam.verification --records $(RECORDS) --document docs/verification.md
+	$(BIN)/lnsmadam page --records $(RECORDS) --document docs/verification.md
 
 # mypy does not follow setuptools' package-dir: these links show it the package as it is installed.
 typings:

@@ -215,7 +215,7 @@ async def check_latency(bench: Bench) -> str:
         for _ in range(bench.random.randrange(3) + bench.interval - 1):
             await bench.cycle(None, True)
     await bench.drain()
-    return f"{latency} cycles"
+    return f"{latency} cycle{'s' * (latency != 1)}"
 
 
 async def check_hold(bench: Bench) -> str:

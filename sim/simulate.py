@@ -18,10 +18,14 @@ _STALLED_COUNT = 1 << 18
 _ICARUS_COUNT = 4000
 
 
+def _rate(per_second: float) -> str:
+    return f"{per_second / 1e6:.1f} million/s" if per_second >= 1e5 else f"{per_second:,.0f}/s"
+
+
 def _check(name: str, comparison: Comparison, what: str, is_exhaustive: bool = False) -> Check:
     # A run of milliseconds says nothing about the rate.
     is_long = comparison.seconds > 0.5
-    rate = f", {comparison.vectors_per_second / 1e6:.1f} million/s" if is_long else ""
+    rate = f", {_rate(comparison.vectors_per_second)}" if is_long else ""
     message = comparison.failure or f"{what}{rate}"
     return Check(
         name, comparison.count, comparison.passed, message, seconds=comparison.seconds, is_exhaustive=is_exhaustive

@@ -16,7 +16,7 @@ import click
 from rich.table import Table
 
 from lnsmadam.build_cli import build
-from lnsmadam.console import as_typed, console, progress_bar, records_option
+from lnsmadam.console import EXIT_STATUS, as_typed, console, progress_bar, records_option, verdict
 from lnsmadam.coverage_cli import coverage
 from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.error_cli import error_of, error_of_all
@@ -24,7 +24,7 @@ from lnsmadam.fpga.energy import PROXY, GatesDiffer, Operands, measure_energy
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.fpga.synth import measure
 from lnsmadam.fpga.targets import TARGETS, target_named
-from lnsmadam.gates_cli import emit_as, gates, netlist_option, save_gates
+from lnsmadam.gates_cli import emit_as, gates, netlist_option
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.hw.emit import emit, write_atomically
 from lnsmadam.hw.interface import Interface
@@ -39,6 +39,7 @@ from lnsmadam.sim.vectors import DEFAULT_VECTORS, MAX_VECTORS, write_vectors
 from lnsmadam.soak_cli import soak
 from lnsmadam.train_cli import COMMANDS, generate_trainer
 from lnsmadam.units import UNITS, Unit, unit_named
+from lnsmadam.verification import page_command
 
 
 class UnitGroup(click.Group):
@@ -108,7 +109,9 @@ def _generate(unit: Unit) -> click.Command:
 
 
 def _simulate(unit: Unit) -> click.Command:
-    @click.command(unit.name, help=f"Compares the emitted Verilog of {unit.name} with the golden model.")
+    @click.command(
+        unit.name, help=f"Compares the emitted Verilog of {unit.name} with the golden model.", epilog=EXIT_STATUS
+    )
     @unit_options(unit)
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
     @click.option("--count", type=click.IntRange(1), help="At most so many transfers in the volume run.")
@@ -144,11 +147,16 @@ def _simulate(unit: Unit) -> click.Command:
         console().print(table)
         if waves:
             click.echo("\n".join(str(path) for path in sorted(waves.iterdir())))
+        command = as_typed()
         if records and netlist:
-            save_gates(records, unit.name, netlist, [gate_record(unit.name, netlist, checks, as_typed())])
+            save(records, command, [gate_record(unit.name, netlist, checks, command)])
         elif records:
-            save(records, f"simulate-{unit.name}", of_checks(unit.name, checks, as_typed()))
-        return 0 if all(check.passed or check.skipped for check in checks) else 1
+            save(records, command, of_checks(unit.name, checks, command))
+        failed = [check.name for check in checks if not (check.passed or check.skipped)]
+        count = sum(not check.skipped for check in checks)
+        return verdict(
+            not failed, f"{len(failed)} of {count} checks: {', '.join(failed)}" if failed else f"{count} checks"
+        )
 
     return command
 
@@ -301,7 +309,7 @@ for _name, _help, _make in GROUPS:
         # It is no unit: it has more than two streams, and nothing but its own commands simulates and measures it.
         cli.commands[_name].add_command(generate_trainer)  # type: ignore[attr-defined]
 cli.commands["error"].add_command(error_of_all)  # type: ignore[attr-defined]
-for _command in (build, coverage, gates, soak, prove, *COMMANDS):
+for _command in (build, coverage, gates, soak, prove, page_command, *COMMANDS):
     cli.add_command(_command)
 
 

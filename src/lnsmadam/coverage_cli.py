@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from lnsmadam.console import console, progress_bar, records_option
+from lnsmadam.console import EXIT_STATUS, console, progress_bar, records_option, verdict
 from lnsmadam.proof.hdl_coverage import COUNT, coverage_record, measure
 from lnsmadam.proof.python_coverage import TARGETS, python_record, read_report
 from lnsmadam.proof.records import Record, save
@@ -17,7 +17,7 @@ REPORT = Path("build") / "coverage" / "report.json"
 _PYTHON = "python"
 
 
-@click.command()
+@click.command(epilog=EXIT_STATUS)
 @click.argument("subjects", nargs=-1, metavar=f"[UNIT|{_PYTHON}]...")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
 @click.option("--count", type=click.IntRange(1), default=COUNT, show_default=True, help="Transfers of each run.")
@@ -36,7 +36,9 @@ def coverage(subjects: tuple[str, ...], seed: int, count: int, records: Path | N
         found += _units(chosen, seed, count, records)
     if _PYTHON in subjects:
         found.append(_python(records))
-    return 0 if all(record.passed for record in found) else 1
+    failed = [record.subject for record in found if not record.passed]
+    share = f"{len(found) - len(failed)} of {len(found)} reached as far as is asked for"
+    return verdict(not failed, f"{share}; not: {', '.join(failed)}" if failed else share)
 
 
 def _units(chosen: list[Unit], seed: int, count: int, records: Path | None) -> list[Record]:
@@ -49,7 +51,9 @@ def _units(chosen: list[Unit], seed: int, count: int, records: Path | None) -> l
             show(unit.name, done, len(chosen))
             started, config = time.perf_counter(), unit.configure({})
             outcome = measure(unit.emit(config), unit.model(config), config, unit.directed, seed=seed, count=count)
-            command = f"lnsmadam coverage {unit.name} --seed {seed} --count {count}"
+            command = f"lnsmadam coverage {unit.name}"
+            command += f" --seed {seed}" if seed else ""
+            command += f" --count {count}" if count != COUNT else ""
             record = coverage_record(unit.name, outcome, command, time.perf_counter() - started)
             numbers = (
                 outcome.bits, outcome.reached_bits, outcome.branches, outcome.reached_branches,
@@ -60,7 +64,7 @@ def _units(chosen: list[Unit], seed: int, count: int, records: Path | None) -> l
             lines += [f"{unit.name}: {note}" for note in record.details["notes"]]
             found.append(record)
             if records:
-                save(records, f"coverage-{unit.name}", [record])
+                save(records, command, [record])
     console().print(table)
     if lines:
         click.echo("\n".join(lines))
@@ -88,5 +92,5 @@ def _python(records: Path | None) -> Record:
     if not record.passed:
         click.echo(record.result)
     if records:
-        save(records, "coverage-python", [record])
+        save(records, record.command, [record])
     return record

@@ -10,17 +10,36 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lnsmadam.console import as_typed, console, progress_bar, records_option
+from lnsmadam.console import EXIT_STATUS, as_typed, console, progress_bar, records_option, verdict
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.options import unit_options
-from lnsmadam.proof import meaning, meaning_of_updates
-from lnsmadam.proof.records import Kind, Record, save
+from lnsmadam.proof import (
+    meaning_of_conversions,
+    meaning_of_dot,
+    meaning_of_fused,
+    meaning_of_logs,
+    meaning_of_updates,
+)
+from lnsmadam.proof.meaning import Meaning
+from lnsmadam.proof.records import Kind, Record, save_by_command
 from lnsmadam.proof.worst_error import Worst, search
 from lnsmadam.units import UNITS, Unit
 
 #: How each unit is measured.
-MEANINGS: dict[str, meaning.Meaning] = {
-    **meaning.MEANINGS,
+MEANINGS: dict[str, Meaning] = {
+    "multiply": meaning_of_logs.multiply_meaning,
+    "divide": meaning_of_logs.divide_meaning,
+    "square": meaning_of_logs.square_meaning,
+    "sqrt": meaning_of_logs.sqrt_meaning,
+    "add": meaning_of_logs.add_meaning,
+    "multiply_add": meaning_of_logs.multiply_add_meaning,
+    "dot": meaning_of_dot.dot_meaning,
+    "linear_to_log": meaning_of_conversions.linear_to_log_meaning,
+    "log_to_linear": meaning_of_conversions.log_to_linear_meaning,
+    "float_to_lns": meaning_of_conversions.float_to_lns_meaning,
+    "lns_to_float": meaning_of_conversions.lns_to_float_meaning,
+    "bf16_multiply_add": meaning_of_fused.bf16_multiply_add_meaning,
+    "sgd_update": meaning_of_fused.sgd_update_meaning,
     "madam_update": meaning_of_updates.madam_update_meaning,
     "adam_update": meaning_of_updates.adam_update_meaning,
 }
@@ -94,22 +113,26 @@ def _report(records: Iterable[Record], folder: Path | None) -> int:
     table = Table(title="Worst error of the golden model against real numbers", title_justify="left")
     for heading in ("unit", "promise", "worst", ""):
         table.add_column(heading, overflow="fold")
-    by_unit: dict[str, list[Record]] = {}
-    for record in records:
-        by_unit.setdefault(record.subject, []).append(record)
+    found = list(records)
+    for record in found:
         result = "within" if record.passed else "[bold red]ABOVE"
         table.add_row(record.subject, record.claim, record.result, result)
     console().print(table)
     if folder:
-        for name, own in by_unit.items():
-            save(folder, f"error-{name}", own)
-    return 0 if all(record.passed for own in by_unit.values() for record in own) else 1
+        save_by_command(folder, found)
+    above = list(dict.fromkeys(record.subject for record in found if not record.passed))
+    kept = f"{sum(record.passed for record in found)} of {len(found)} promises kept"
+    return verdict(not above, f"{kept}; not of {', '.join(above)}" if above else kept)
 
 
 def error_of(unit: Unit) -> click.Command:
     """``error UNIT``."""
 
-    @click.command(unit.name, help=f"Looks for the worst error of {unit.name} and compares it with the promise.")
+    @click.command(
+        unit.name,
+        help=f"Looks for the worst error of {unit.name} and compares it with the promise.",
+        epilog=EXIT_STATUS,
+    )
     @unit_options(unit)
     @records_option
     def command(config: UnitConfig, records: Path | None) -> int:
@@ -131,7 +154,7 @@ def configured(unit: Unit, options: str) -> UnitConfig:
     return config
 
 
-@click.command("all")
+@click.command("all", epilog=EXIT_STATUS)
 @records_option
 def error_of_all(records: Path | None) -> int:
     """Looks for the worst error of every unit, in the configurations that matter."""

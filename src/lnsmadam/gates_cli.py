@@ -1,12 +1,13 @@
 """``lnsmadam gates``: every unit as the cells of an FPGA, against the golden model."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from lnsmadam.console import console, progress_bar, records_option
+from lnsmadam.console import EXIT_STATUS, console, log_piece, progress_bar, records_option, verdict
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.format import LNS16
 from lnsmadam.golden.log_sum import Memory
@@ -37,12 +38,14 @@ def emit_as(emitted: Emitted, family: str | None) -> Emitted:
     return emitted if family is None else netlist(emitted, family)
 
 
-def save_gates(folder: Path, unit: str, family: str, records: list[Record]) -> None:
-    """Keeps the evidence of a unit's netlist."""
-    save(folder, f"gates-{unit}-{family}", records)
+def _again(unit: str, family: str, seed: int, count: int | None) -> str:
+    """The command that repeats what is found of a unit and a family."""
+    words = ["lnsmadam", "gates", unit, "--family", family]
+    words += ["--seed", str(seed)] if seed else []
+    return shlex.join(words + (["--count", str(count)] if count is not None else []))
 
 
-@click.command()
+@click.command(epilog=EXIT_STATUS)
 @click.argument("units", nargs=-1, metavar="[UNIT]...")
 @click.option(
     "--family", "families", multiple=True, type=click.Choice(list(FAMILIES)), help="Repeatable; both if none."
@@ -56,11 +59,11 @@ def gates(units: tuple[str, ...], families: tuple[str, ...], seed: int, count: i
     The cells are those that `synth` counts, in the default configuration and, where a table can be there, with block
     RAM. All units without an argument.
     """
-    chosen = [unit_named(name) for name in units] or list(UNITS.values())
+    chosen = [unit_named(name) for name in dict.fromkeys(units)] or list(UNITS.values())
     cases = [
         (unit, family, what, unit.configure(options))
         for unit in chosen
-        for family in families or FAMILIES
+        for family in dict.fromkeys(families or FAMILIES)
         for what, options in (("", {}), *VARIANTS.get(unit.name, ()))
     ]
     table = Table(title="netlist against golden model", title_justify="left")
@@ -70,13 +73,12 @@ def gates(units: tuple[str, ...], families: tuple[str, ...], seed: int, count: i
     found: dict[tuple[str, str], list[Record]] = {}
     with progress_bar() as show:
         for done, (unit, family, what, config) in enumerate(cases):
-            show(f"{unit.name} {what} for {family}: building", done, len(cases))
+            case = " ".join(filter(None, (unit.name, what, "for", family)))
+            show(f"{case}: building", done, len(cases))
             checks = _run(
                 unit, config, family, seed, count, lambda stage, n, total, at=done: show(stage, at, len(cases))
             )
-            command = f"lnsmadam simulate {unit.name} {what} --netlist {family} --seed {seed}".replace("  ", " ")
-            if count is not None:
-                command += f" --count {count}"
+            command = _again(unit.name, family, seed, count)
             record = gate_record(unit.name, family, checks, command, what)
             found.setdefault((unit.name, family), []).append(record)
             failed = [check.message for check in checks if not check.passed]
@@ -86,12 +88,18 @@ def gates(units: tuple[str, ...], families: tuple[str, ...], seed: int, count: i
                 *(f"{check.compared:,}" for check in checks),
                 "[bold red]FAILED" if failed else "equal",
                 "; ".join(failed) or checks[0].message,
-                f"{record.seconds:.1f}",
+                f"{record.seconds:.2f}",
             )
-            if records:
-                save_gates(records, unit.name, family, found[unit.name, family])
+            result = f"FAILED: {failed[0]}" if failed else "equal"
+            log_piece(f"{case}: {result}, {record.seconds:.1f} s", done + 1, len(cases))
+            # A file holds all configurations of the pair or is not written.
+            if records and len(found[unit.name, family]) == 1 + len(VARIANTS.get(unit.name, ())):
+                save(records, command, found[unit.name, family])
     console().print(table)
-    return 0 if all(record.passed for rows in found.values() for record in rows) else 1
+    differ = [
+        f"{unit} for {family}" for (unit, family), rows in found.items() if not all(record.passed for record in rows)
+    ]
+    return verdict(not differ, f"{', '.join(differ)}" if differ else f"equal: {len(cases)} of {len(cases)} netlists")
 
 
 def _run(unit: Unit, config: UnitConfig, family: str, seed: int, count: int | None, progress: Any) -> list[Check]:

@@ -1,16 +1,18 @@
 """``lnsmadam prove``: formal proofs."""
 
 import time
+from collections import Counter
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from lnsmadam.console import console, progress_bar, records_option
+from lnsmadam.console import EXIT_STATUS, console, log_piece, progress_bar, records_option
+from lnsmadam.console import verdict as conclude
 from lnsmadam.hw.toolchain import ToolFailed
 from lnsmadam.proof.proof import Proof, check
 from lnsmadam.proof.records import Kind, Record, save
-from lnsmadam.proof.sby import Verdict
+from lnsmadam.proof.sby import Mode, Verdict
 from lnsmadam.proofs import chosen
 
 
@@ -23,8 +25,21 @@ def _verdict(proof: Proof) -> Verdict:
         return Verdict(False, time.perf_counter() - started, str(error).splitlines()[0])
 
 
+def _cycles(proof: Proof) -> int | None:
+    """From power-on, for which alone something is shown; None where it is shown for good."""
+    return proof.depth if proof.mode is Mode.BOUNDED and proof.depth > 1 else None
+
+
 def _result(proof: Proof, verdict: Verdict) -> str:
-    return "proved" if verdict.proved else f"FAILED: {proof.explain(verdict)}"
+    if not verdict.proved:
+        return f"FAILED: {proof.explain(verdict)}"
+    cycles = _cycles(proof)
+    return "proved" if cycles is None else f"proved for {cycles} cycles"
+
+
+def _command(proof: Proof) -> str:
+    """What repeats a proof."""
+    return f"lnsmadam prove {proof.subject}{' --long' * proof.is_long}"
 
 
 def _record(proof: Proof, verdict: Verdict) -> Record:
@@ -34,12 +49,13 @@ def _record(proof: Proof, verdict: Verdict) -> Record:
         f"{proof.statement} ({proof.configuration})",
         _result(proof, verdict),
         verdict.proved,
-        f"lnsmadam prove {proof.subject}{' --long' * proof.is_long}",
+        _command(proof),
         verdict.seconds,
+        {} if (cycles := _cycles(proof)) is None else {"cycles": cycles},
     )
 
 
-@click.command()
+@click.command(epilog=EXIT_STATUS)
 @click.argument("subjects", metavar="[SUBJECT]...", nargs=-1)
 @click.option("--long/--no-long", "with_long", default=False, show_default=True, help="Also what takes minutes.")
 @records_option
@@ -50,18 +66,21 @@ def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> i
     while circuit, statement and tools are the same.
     """
     proofs = chosen(subjects, with_long=with_long)
-    verdicts = []
-    by_subject: dict[str, list[Record]] = {}
+    verdicts: list[Verdict] = []
+    of_each = Counter(map(_command, proofs))
+    by_command: dict[str, list[Record]] = {}
     with progress_bar() as show:
         for done, proof in enumerate(proofs):
             show(str(proof), done, len(proofs))
             verdict = _verdict(proof)
             verdicts.append(verdict)
-            found = by_subject.setdefault(proof.subject, [])
+            log_piece(f"{proof}: {_result(proof, verdict)}, {verdict.seconds:.1f} s", done + 1, len(proofs))
+            command = _command(proof)
+            found = by_command.setdefault(command, [])
             found.append(_record(proof, verdict))
-            if records:
-                # After each: all of them take hours the first time.
-                save(records, f"proved-{proof.subject}", found)
+            # All of a command or none: what was proved is not proved again by the next run.
+            if records and len(found) == of_each[command]:
+                save(records, command, found)
     table = Table(title="Proofs", title_justify="left")
     for heading in ("subject", "statement", "configuration", "result", "seconds"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
@@ -75,4 +94,6 @@ def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> i
             f"{verdict.seconds:.1f}",
         )
     console().print(table)
-    return 0 if all(verdict.proved for verdict in verdicts) else 1
+    failed = [str(proof) for proof, verdict in zip(proofs, verdicts, strict=True) if not verdict.proved]
+    count = f"{len(proofs) - len(failed)} of {len(proofs)} proved"
+    return conclude(not failed, f"{count}; not: {', '.join(failed)}" if failed else count)

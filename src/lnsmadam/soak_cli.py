@@ -1,5 +1,6 @@
 """``lnsmadam soak``: volume runs that can be interrupted."""
 
+import dataclasses
 import functools
 import os
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lnsmadam.console import as_typed, console, progress_bar, records_option
+from lnsmadam.console import EXIT_STATUS, as_typed, console, progress_bar, records_option, verdict
 from lnsmadam.golden.floats import FLOATS
 from lnsmadam.golden.format import LNS16, FixedFormat
-from lnsmadam.proof.records import save
-from lnsmadam.proof.soak import CHUNK, SoakFailed, State, Subject, failed_record, run_chunk, soak_records
+from lnsmadam.proof.records import Record, save
+from lnsmadam.proof.soak import SoakFailed, failed_record, soak_records
 from lnsmadam.proof.soak import soak as run_soak
+from lnsmadam.proof.soak_chunk import CHUNK, Subject, run_chunk
+from lnsmadam.proof.soak_state import State
 from lnsmadam.sim.batch import BatchUnit
 from lnsmadam.units import UNITS
 
@@ -65,7 +68,7 @@ def subject_named(name: str) -> Subject:
     return Subject(name, unit.emit(config), config, functools.partial(unit.model, config), unit.directed, weight)
 
 
-@click.command()
+@click.command(epilog=EXIT_STATUS)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--count", type=Count(), default=DEFAULT_COUNT, help="Random transfers, all together.  [default: 1e9]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
@@ -100,7 +103,7 @@ def soak(
     subjects = [subject_named(name) for name in dict.fromkeys(names or CASES)]
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        with progress_bar() as show:
+        with progress_bar(logged=True) as show:
             state = run_soak(
                 subjects,
                 folder,
@@ -114,18 +117,24 @@ def soak(
         again = f"lnsmadam soak {error.subject} --seed {seed} --chunk {error.number}"
         click.echo(f"Again: {again}", err=True)
         if records:
-            save(records, f"soak-{error.subject}", [failed_record(subject_named(error.subject), error, again)])
-        return 1
+            save(records, as_typed(), [failed_record(subject_named(error.subject), error, again)])
+        return verdict(False, f"{error.subject} differs from the golden model")
     console().print(_table(subjects, state))
     sampled = sum(state.tallies[s.name].transfers for s in subjects if not s.is_exhaustive)
-    click.echo(
-        f"{sampled:,} random transfers equal, seed {seed}, in {state.elapsed:.0f} s; state in {state.path}, which a "
-        "new run needs removed."
-    )
+    found = soak_records(subjects, state, seed, as_typed())
     if records:
-        for record, subject in zip(soak_records(subjects, state, seed, as_typed()), subjects, strict=True):
-            save(records, f"soak-{subject.name}", [record])
-    return 0
+        save(records, as_typed(), map(_with_configuration, found, subjects))
+    return verdict(
+        all(record.passed for record in found),
+        f"{sampled:,} random transfers equal, seed {seed}, in {state.elapsed:.0f} s; state in {state.path}, which a "
+        "new run needs removed.",
+    )
+
+
+def _with_configuration(record: Record, subject: Subject) -> Record:
+    """Names what is not the default one, for the summary of the verification page."""
+    name = subject.name.removeprefix(record.subject).strip("_").replace("_", " ")
+    return dataclasses.replace(record, details={**record.details, "configuration": name}) if name else record
 
 
 def _one(subject: Subject, seed: int, number: int) -> int:

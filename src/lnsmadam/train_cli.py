@@ -206,7 +206,7 @@ def train(
             for result in results:
                 click.echo(_line(result, plan.epochs))
                 compared += result.compared
-                if records is not None:
+                if records is not None and (result.difference is not None or result.live.epoch == plan.epochs):
                     _keep(records, where, plan, lanes, result, compared, time.monotonic() - started)
                 if result.difference is not None:
                     click.echo(f"lnsmadam: epoch {result.live.epoch}: {result.difference}", err=True)
@@ -225,7 +225,7 @@ def train(
 def _keep(
     folder: Path, where: str, plan: "Plan", lanes: int | None, result: "Result", compared: int, seconds: float
 ) -> None:
-    """The record of a training so far; each epoch's takes the place of the one before."""
+    """The record of a training that has come to its end, or to a difference."""
     from lnsmadam.proof.records import Kind, Record
     from lnsmadam.proof.records import save as keep
 
@@ -236,7 +236,7 @@ def _keep(
     claim = f"{name} {told}, {subject} = golden network: every weight, tracker and prediction after every epoch"
     details = {"compared": compared, "samples": result.live.count}
     record = Record("trainer", Kind.SAMPLED, claim, found, not result.difference, as_typed(), seconds, details)
-    keep(folder, f"train-{where}-{name}-{told}", [record])
+    keep(folder, as_typed(), [record])
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,20 +1,24 @@
-"""The verification page, docs/verification.md, made from the records that the evidence left behind.
+"""``lnsmadam page``: the verification page, docs/verification.md, made from the records that the evidence left behind.
 
-``make verify`` runs everything and then ``python -m lnsmadam.verification --records build/verify --document
-docs/verification.md``. The page claims nothing that no record says: a cell without a record is a dash.
+``make verify`` runs everything and then makes it. The page claims nothing that no record says: a cell without a record
+is a dash. The summary is of what ``make verify`` runs; what else was run stands in the unit's section.
 """
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
+from lnsmadam.console import EXIT_STATUS, duration
 from lnsmadam.hw.emit import write_atomically
 from lnsmadam.pages import markdown
-from lnsmadam.proof.records import Kind, Record, load
+from lnsmadam.proof.gate_level import FAMILIES
+from lnsmadam.proof.provenance import source_digest
+from lnsmadam.proof.records import Kind, Record, load, other_form
 from lnsmadam.units import UNITS
 
 #: What else has evidence, behind the units, with what it is.
@@ -24,6 +28,8 @@ OTHERS = {
     "uart": "the serial line",
     "python": "the golden model, the benches, the command line",
 }
+#: The trainings of ``make simulate``.
+TRAININGS = tuple(f"lnsmadam train --on rtl --preset {preset} --epochs 10" for preset in ("FO", "FX", "FV"))
 
 _HEAD = """\
 # Verification
@@ -32,14 +38,19 @@ Made by `make verify` from the records of the runs themselves; each line names t
 test` has set up `.venv`, whose `bin` is on the path). Words:
 
 - **proved**: an SMT solver showed it for all operands and, where there are registers, all reachable states, however
-  both sides pause and whenever reset comes. The circuit is the unit's own; a fault planted in each proof's subject
-  makes it fail (`tests/formal`).
+  both sides pause and whenever reset comes. The circuit is the unit's own. Each kind of statement has a fault planted
+  in one unit that makes it fail (`tests/formal`); those of stages and streams are planted in `multiply`,
+  `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles from power-on, and no longer, is
+  counted by itself, with the cycles.
 - **every argument**: the compiled Verilog was run on every operand there is and gave what the golden model gives.
-- **sampled**: the same for seeded operands, half of them uniform, half aimed at corners, with the number of them.
+- **sampled**: the same for seeded operands, with the number of them: words of which each is equally likely, and a share
+  of corner words (zeros, ones, ends of the range, and their neighbours).
+  DIRECTED
 - **worst error**: of the golden model, which the hardware equals, against real numbers in high precision.
-- **gate level**: the same as sampled for the netlist after synthesis, with the vendor cells' models of Yosys.
+- **gate level**: the netlist after synthesis, with the vendor cells' models of Yosys, on every argument or sampled.
 - **mutants killed**: of single faults put into the unit's netlist, the share that the bench of `simulate` notices.
-  Faults that a proof shows to change nothing are not counted. Those that survive are listed with the reason.
+  Faults that a proof shows to change nothing are not counted. Those that survive are listed, with the reason where it
+  is known.
 - **toggles**: of the bits of the unit's Verilog, the share that the bench has seen rise and fall; bits proved constant
   are not counted.
 """
@@ -54,13 +65,46 @@ _GAPS = """\
 - "Pipeline = core" is six premises that are proved and one induction over time that is written down
   (`proof/pipeline.py`), not checked by a machine; so are the parts of the frame parser's CRC (`proof/frame_parser.py`).
 - The trainer's control reaches idle within the stated moves if each wait of the datapath ends as its schedule says;
-  that it does is tested, not proved. Of the frame server, sequence numbers and the contents of answers are tested, not
-  proved; the sender has no proof.
+  that it does is tested, not proved. Of the frame server, what a frame that is taken does and the payload of its answer
+  are tested, not proved.
 - LNS16 sums are faithful, not monotone in c, and no proof says so; bfloat16 operands of the fused units are sampled.
 - Icarus Verilog and the netlists run fewer operands than the compiled Verilog; ECP5's block RAM is a model of our own,
   for Yosys has none.
 - No board was at hand.
 """
+
+
+_HEADINGS = {
+    Kind.PROVED: "proved",
+    Kind.EXHAUSTIVE: "every argument",
+    Kind.SAMPLED: "sampled",
+    Kind.ERROR: "worst error",
+    Kind.GATES: "gate level",
+    Kind.MUTATION: "mutants killed",
+    Kind.FUZZ: "fuzz",
+    Kind.COVERAGE: "toggles, branches",
+}
+#: Behind what was found in another source than the present one.
+_EARLIER = "†"
+
+
+def _is_earlier(record: Record) -> bool:
+    return record.source != source_digest()
+
+
+def _usual(subject: str) -> frozenset[str]:
+    """The commands of a subject's records that ``make verify`` leaves."""
+    return frozenset(
+        [
+            *(f"lnsmadam {command} {subject}" for command in ("simulate", "prove", "error", "mutate", "coverage")),
+            f"lnsmadam prove {subject} --long",
+            *(f"lnsmadam gates {subject} --family {family}" for family in FAMILIES),
+            "lnsmadam soak",
+            *TRAININGS,
+            "make fuzz",
+            "make coverage",
+        ]
+    )
 
 
 def _power(count: int) -> str:
@@ -73,21 +117,76 @@ def _power(count: int) -> str:
     return f"{count / 10**exponent:.2g} · 10^{exponent}"
 
 
+def _count(record: Record) -> int:
+    compared = record.details.get("compared", 0)
+    return compared if isinstance(compared, int) else sum(compared.values())
+
+
+def _proved(records: Sequence[Record]) -> str:
+    """How many of the proofs hold; those for some cycles by themselves."""
+    cycles = [record.details.get("cycles", 0) for record in records]
+    parts = []
+    for bound in sorted(set(cycles)):
+        own = [record for record, of in zip(records, cycles, strict=True) if of == bound]
+        holding = sum(record.passed for record in own)
+        parts.append(f"{holding} of {len(own)}" + (f" for {bound} cycles" if bound else ""))
+    return ", ".join(parts)
+
+
+def _counted(records: Sequence[Record], together: Callable[[Iterable[int]], int]) -> str:
+    """Counts of the default configuration, and of each other with its name."""
+    by_configuration: dict[str, list[int]] = {}
+    for record in records:
+        counts = by_configuration.setdefault(record.details.get("configuration", ""), [])
+        counts.append(_count(record) if record.passed else 0)
+    parts = [
+        f"{name}: {_power(together(counts))}" if name else _power(together(counts))
+        for name, counts in sorted(by_configuration.items())
+    ]
+    return "; ".join(parts)
+
+
+def _short(records: Sequence[Record]) -> str:
+    # The first is the default configuration's.
+    text = str(records[0].details.get("short", records[0].result))
+    unexplained = records[0].details.get("unexplained", 0)
+    return f"{text}, {unexplained} not explained" if unexplained else text
+
+
+def _families(records: Sequence[Record]) -> str:
+    return ", ".join(dict.fromkeys(record.details.get("family", record.claim) for record in records))
+
+
+_TEXTS: Mapping[Kind, Callable[[Sequence[Record]], str]] = {
+    Kind.PROVED: _proved,
+    Kind.EXHAUSTIVE: lambda records: _counted(records, max),
+    Kind.SAMPLED: lambda records: _counted(records, sum),
+    Kind.GATES: _families,
+}
+
+
+def _options(record: Record) -> str:
+    """What a record's command has more than the one of ``make verify``."""
+    command = record.command
+    usual = max((own for own in _usual(record.subject) if command.startswith(f"{own} ")), key=len, default="")
+    return command.removeprefix(usual).strip()
+
+
 def _cell(kind: Kind, records: Sequence[Record]) -> str:
-    """What the summary says of one kind of evidence for one subject."""
-    if not records:
-        return "–"
-    failed = sum(not record.passed for record in records)
-    if kind is Kind.PROVED:
-        text = f"{len(records) - failed} of {len(records)}"
-    elif kind in (Kind.EXHAUSTIVE, Kind.SAMPLED):
-        counts = [record.details.get("compared", 0) for record in records if record.passed]
-        text = _power(max(counts, default=0) if kind is Kind.EXHAUSTIVE else sum(counts))
-    elif kind is Kind.GATES:
-        text = ", ".join(dict.fromkeys(str(record.details.get("family", record.claim)) for record in records))
+    """What the summary says of one kind of evidence for one subject: of the usual run, and of others where there is
+    none, with their options."""
+    usual = [record for record in records if record.command in _usual(record.subject)]
+    tell, shown = _TEXTS.get(kind, _short), usual or records
+    if not usual:
+        by_options: dict[str, list[Record]] = {}
+        for record in records:
+            by_options.setdefault(_options(record), []).append(record)
+        text = "; ".join(f"{tell(own)} (`{options}`)" for options, own in by_options.items()) or "–"
     else:
-        # The first is the default configuration's.
-        text = str(records[0].details.get("short", records[0].result))
+        text = tell(usual)
+    if any(map(_is_earlier, shown)):
+        text += f" {_EARLIER}"
+    failed = sum(not record.passed for record in records)
     return f"{text}, **{failed} failed**" if failed else text
 
 
@@ -102,32 +201,87 @@ def summary(records: Sequence[Record]) -> str:
     return markdown(("", *(_HEADINGS[kind] for kind in Kind)), rows)
 
 
-_HEADINGS = {
-    Kind.PROVED: "proved",
-    Kind.EXHAUSTIVE: "every argument",
-    Kind.SAMPLED: "sampled",
-    Kind.ERROR: "worst error",
-    Kind.GATES: "gate level",
-    Kind.MUTATION: "mutants killed",
-    Kind.FUZZ: "fuzz",
-    Kind.COVERAGE: "toggles, branches",
-}
+def _provenance(records: Sequence[Record]) -> str:
+    """Of which source and with which tools the records are; what the dagger means, where there is one."""
+    now = [record for record in records if not _is_earlier(record)]
+    versions: dict[str, set[str]] = {}
+    for record in now:
+        for tool, version in record.tools.items():
+            versions.setdefault(tool, set()).add(version)
+    found = ", ".join(f"{tool} {' and '.join(sorted(own))}" for tool, own in sorted(versions.items()))
+    parts = [f"Found with {found}; the source's digest is `{source_digest()}`."] if now else []
+    if len(now) < len(records):
+        parts.append(f"{_EARLIER} of an earlier source: found before the last change of it, and not yet again.")
+    return "\n\n".join(parts)
+
+
+def missing(records: Sequence[Record]) -> list[str]:
+    """What ``make verify`` would show and no record does, a line a kind."""
+    found = {(record.subject, record.kind, record.command) for record in records}
+
+    def lacks(subject: str, kinds: Sequence[Kind], *commands: str) -> bool:
+        return not any((subject, kind, command) in found for kind in kinds for command in commands)
+
+    sought: list[tuple[str, list[Kind], Callable[[str], list[str]]]] = [
+        ("proofs", [Kind.PROVED], lambda unit: [f"lnsmadam prove {unit}", f"lnsmadam prove {unit} --long"]),
+        ("simulation", [Kind.EXHAUSTIVE, Kind.SAMPLED], lambda unit: [f"lnsmadam simulate {unit}"]),
+        ("worst error", [Kind.ERROR], lambda unit: [f"lnsmadam error {unit}"]),
+        *(
+            (f"gate level for {family}", [Kind.GATES], lambda unit, of=family: [f"lnsmadam gates {unit} --family {of}"])
+            for family in FAMILIES
+        ),
+        ("mutants", [Kind.MUTATION], lambda unit: [f"lnsmadam mutate {unit}"]),
+        ("toggles and branches", [Kind.COVERAGE], lambda unit: [f"lnsmadam coverage {unit}"]),
+    ]
+    lines = []
+    for what, kinds, commands in sought:
+        if units := [f"`{unit}`" for unit in UNITS if lacks(unit, kinds, *commands(unit))]:
+            lines.append(f"{what} in full: {'any unit' if len(units) == len(UNITS) else ', '.join(units)}")
+    if lacks("trainer", [Kind.SAMPLED], *TRAININGS):
+        lines.append("simulation in full: the trainer")
+    if lacks("python", [Kind.FUZZ], "make fuzz"):
+        lines.append("searches by random input")
+    if lacks("python", [Kind.COVERAGE], "make coverage"):
+        lines.append("the branches of the Python that the tests take")
+    return lines
+
+
+def gaps(records: Sequence[Record]) -> str:
+    """What is not shown: what is known by hand, and what the records lack."""
+    every = {
+        record.subject
+        for record in records
+        if record.kind is Kind.EXHAUSTIVE and record.command == f"lnsmadam simulate {record.subject}"
+    }
+    lines = [f"No record of {line}." for line in missing(records)]
+    if rest := [f"`{unit}`" for unit in UNITS if unit not in every]:
+        lines.insert(0, f"Not run on every argument in the default configuration: {', '.join(rest)}.")
+    return "\n".join([_GAPS.strip(), *(_wrapped(f"- {line}") for line in lines)])
+
+
+def _wrapped(bullet: str) -> str:
+    """A line of a list, broken where the page's others are."""
+    return textwrap.fill(bullet, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _together(records: Sequence[Record]) -> list[Record]:
     """Proofs of one statement for several configurations as one line."""
-    lines: dict[tuple[str, bool, str], list[Record]] = {}
+    lines: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         statement = record.claim.rpartition(" (")[0] if record.kind is Kind.PROVED else ""
-        lines.setdefault((statement or record.claim, record.passed, record.command + record.kind.value), []).append(
-            record
-        )
+        # The long ones of a subject come with the others in one run.
+        command = record.command.removesuffix(" --long")
+        key = (statement or record.claim, record.passed, command, record.kind, record.source, record.result)
+        lines.setdefault(key, []).append(record)
     merged = []
-    for (statement, passed, _), found in lines.items():
+    for (statement, passed, *_), found in lines.items():
         if len(found) > 1 and found[0].kind is Kind.PROVED and passed:
-            configurations = ", ".join(record.claim.rpartition(" (")[2].removesuffix(")") for record in found)
+            # Names of configurations have commas of their own.
+            configurations = "; ".join(record.claim.rpartition(" (")[2].removesuffix(")") for record in found)
             seconds = sum(record.seconds for record in found)
-            merged.append(replace(found[0], claim=f"{statement} ({configurations})", seconds=seconds))
+            command = max((record.command for record in found), key=len)
+            claim = f"{statement} ({configurations})"
+            merged.append(replace(found[0], claim=claim, seconds=seconds, command=command))
         else:
             merged += found
     return merged
@@ -141,10 +295,10 @@ def section(subject: str, records: Iterable[Record]) -> str:
     what = f"Computes {UNITS[subject].computes}" if subject in UNITS else OTHERS[subject]
     rows = [
         (
-            _HEADINGS[record.kind],
+            f"{_HEADINGS[record.kind]} {_EARLIER}" if _is_earlier(record) else _HEADINGS[record.kind],
             _escaped(record.claim),
             _escaped(record.result) if record.passed else f"**failed**: {_escaped(record.result)}",
-            f"{record.seconds:.0f} s" if record.seconds >= 1 else "",
+            duration(record.seconds),
             f"`{_escaped(record.command)}`",
         )
         for record in own
@@ -177,28 +331,41 @@ def page(records: Sequence[Record]) -> str:
         raise ValueError(f"Records speak of {', '.join(sorted(unknown))}, which is no unit")
     found = {record.subject for record in records}
     sections = [section(subject, records) for subject in (*UNITS, *OTHERS) if subject in found]
-    return "\n\n".join([_HEAD.strip(), summary(records).strip(), _GAPS.strip(), *sections]) + "\n"
+    directed = ", ".join(f"`{name}`" for name, unit in UNITS.items() if unit.directed)
+    note = f"  Half of a long run's are operands of their own, aimed at what is hard for them, of {directed}."
+    head = _HEAD.replace("  DIRECTED", _wrapped(note))
+    return "\n\n".join([head.strip(), summary(records).strip(), _provenance(records), gaps(records), *sections]) + "\n"
 
 
-@click.command()
-@click.option("--records", "folder", type=click.Path(file_okay=False, path_type=Path), default="build/verify")
-@click.option("--document", type=click.Path(dir_okay=False, path_type=Path), help="The page to write.")
-def main(folder: Path, document: Path | None) -> None:
-    """Writes the verification page; exit status 1 if any evidence failed, 2 if there is none."""
-    try:
-        records = load(folder)
-        text = page(records)
-        if document:
-            write_atomically(document, text)
-    except (ValueError, OSError) as error:
-        click.echo(f"lnsmadam: {error}", err=True)
-        sys.exit(2)
+@click.command("page", epilog=EXIT_STATUS)
+@click.option(
+    "--records",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("build/verify"),
+    show_default=True,
+    help="Folder that `--records` of the other commands has filled.",
+)
+@click.option(
+    "--document", type=click.Path(dir_okay=False, path_type=Path), help="The page to write; else it is printed."
+)
+def page_command(folder: Path, document: Path | None) -> int:
+    """Makes the verification page of what the evidence has left.
+
+    Lines that were found in an earlier source are marked. Exit status 1 if any evidence failed, 2 if there is none.
+    """
+    records, left = load(folder), other_form(folder)
+    if left:
+        click.echo(
+            f"lnsmadam: left out, as of another version of lnsmadam: {left[0]}"
+            + (f" and {len(left) - 1} more" if len(left) > 1 else ""),
+            err=True,
+        )
+    text = page(records)
+    if document:
+        write_atomically(document, text)
     click.echo(document or text)
     for record in records:
         if not record.passed:
             click.echo(f"lnsmadam: {record.subject}: {record.claim}: {record.result}", err=True)
-    sys.exit(int(not all(record.passed for record in records)))
-
-
-if __name__ == "__main__":
-    main()
+    return int(not all(record.passed for record in records))

@@ -60,12 +60,21 @@ REFUSED = {
     "build --board icebreaker --sizes 784-128-10 -o out": "Samples must fit in .*, not",
     "build --board ulx3s-45f -o out": "Board must be one of icebreaker, .*, not 'ulx3s-45f'",
     "board-sim --baud 1": "Baud rate must be at least 2000, not 1",
+    "build --board icebreaker --clock 500 -o out": "Clock of 500 MHz cannot be made of 12 MHz",
     "build -o out": "Missing option '--board'",
     "build --board icebreaker": "Missing option '-o' / '--output'",
     "build --board icebreaker -o out --baud 0": "'--baud': 0 is not in the range",
 }
-#: A few of them as processes; the others run in this one.
-TYPED = ["generate nothing", "generate sqrt --format 3:8", "synth sqrt --target xc7", "build --board nowhere -o out"]
+#: A few of them as processes; the others run in this one. The last two are refused by the hardware when it is being
+#: put together: what Amaranth says of half of a circuit must not follow.
+TYPED = [
+    "generate nothing",
+    "generate sqrt --format 3:8",
+    "synth sqrt --target xc7",
+    "build --board nowhere -o out",
+    "generate multiply_add --format lns16 --approximator table",
+    "build --board icebreaker --clock 500 -o out",
+]
 
 
 def assert_one_line(status, out, err, message):

@@ -49,7 +49,7 @@ def test_data_files_are_where_the_package_looks():
 
 def test_console_script():
     (script,) = metadata.entry_points(group="console_scripts", name="lnsmadam")
-    assert script.value == "lnsmadam.cli:main"
+    assert script.value == "lnsmadam.__main__:main"
 
 
 def test_every_module_imports_absolutely():

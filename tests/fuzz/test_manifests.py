@@ -5,6 +5,7 @@ import json
 
 import pytest
 from hypothesis import strategies as st
+from json_values import JSON, places_of
 from properties import property_of
 
 from lnsmadam.fpga.link import LinkError, UnitPort, describe, read_report
@@ -12,19 +13,6 @@ from lnsmadam.sim.ports import Ports
 from lnsmadam.units import UNITS
 
 MANIFESTS = {name: unit.emit(unit.configure({})).manifest for name, unit in UNITS.items() if name != "adam_update"}
-JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 70), st.integers(), st.floats(), st.text(max_size=4)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
-    max_leaves=4,
-)
-
-
-def places_of(value, path=()):
-    """Every place of a JSON value, as the keys that lead to it."""
-    yield path
-    if isinstance(value, (dict, list)):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places_of(inner, (*path, key))
 
 
 def changed(data, whole):

@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from json_values import JSON, places_of
 from properties import property_of
 
 from lnsmadam import cli
@@ -110,21 +111,6 @@ test_damage, test_much_damage = property_of("damaged_files", damage=damages())(d
 def members(name):
     with np.load(io.BytesIO(SAVED[name])) as archive:
         return {key: archive[key] for key in archive.files}
-
-
-JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 2**70), st.floats(), st.text(max_size=3)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
-    max_leaves=4,
-)
-
-
-def places_of(value, path=()):
-    """Every place of a JSON value, as the keys that lead to it."""
-    yield path
-    if isinstance(value, (dict, list)):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places_of(inner, (*path, key))
 
 
 def rewritten_files(folder, data):

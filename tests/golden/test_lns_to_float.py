@@ -8,7 +8,7 @@ import pytest
 from lnsmadam.golden.floats import BFLOAT16, FLOAT16, FLOAT32, FloatFormat
 from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, SYNAPSE, LNSFormat
 from lnsmadam.golden.lns_to_float import LNSToFloatConfig, lns_to_float
-from lnsmadam.proof.meaning import lns_to_float_meaning
+from lnsmadam.proof.meaning_of_conversions import lns_to_float_meaning
 from lnsmadam.proof.worst_error import search
 
 TYPES = {BFLOAT16: (np.uint16, ml_dtypes.bfloat16), FLOAT16: (np.uint16, np.float16), FLOAT32: (np.uint32, np.float32)}

@@ -160,17 +160,21 @@ def test_a_record_of_a_failure_says_which_check():
 
 def test_commands(tmp_path, capsys):
     assert main(["gates", "sqrt", "--family", "ecp5", "--records", str(tmp_path)]) == 0
-    assert re.search(r"sqrt +│ ecp5 +│ +256 │ +256 │ equal", capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert re.search(r"sqrt +│ ecp5 +│ +256 │ +256 │ equal", out)
+    # A line a netlist where no terminal shows a progress bar.
+    assert re.fullmatch(r"1 of 1: sqrt for ecp5: equal, \d+\.\d s\n", err)
     (record,) = load(tmp_path)
     assert (record.kind, record.subject, record.passed) == (Kind.GATES, "sqrt", True)
-    assert record.command == "lnsmadam simulate sqrt --netlist ecp5 --seed 0"
+    assert record.command == "lnsmadam gates sqrt --family ecp5"
     assert record.details["compared"] == {"batch": 256, "batch-stalls": 256}
-    # The command of the record: all checks on the same netlist.
+    # The record's command leaves the same record; all checks on that netlist are another command's.
     assert main([*record.command.split()[1:], "--records", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert "netlist for ecp5" in out and "FAILED" not in out
-    (record,) = load(tmp_path)
-    assert record.kind is Kind.GATES and record.passed and len(record.details["compared"]) > 5
+    assert len(load(tmp_path)) == 1
+    assert main("simulate sqrt --netlist ecp5 --records".split() + [str(tmp_path)]) == 0
+    assert "netlist for ecp5" in capsys.readouterr().out
+    (more,) = (record for record in load(tmp_path) if record.command == "lnsmadam simulate sqrt --netlist ecp5")
+    assert more.kind is Kind.GATES and more.passed and len(more.details["compared"]) > 5
 
 
 @pytest.mark.parametrize(
@@ -197,4 +201,5 @@ def test_a_mismatch_is_status_1(monkeypatch, capsys):
 
     monkeypatch.setattr(gates_cli, "netlist", wrong)
     assert main(["gates", "sqrt", "--family", "ice40"]) == 1
-    assert "FAILED" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "FAILED" in out and err.startswith("1 of 1: sqrt for ice40: FAILED: ") and err.count("\n") == 1

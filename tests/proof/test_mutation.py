@@ -1,9 +1,7 @@
 """Mutants: picked the same for the same seed, killed by the bench, and found to survive one that is blind."""
 
-import json
 import re
 from dataclasses import replace
-from importlib import resources
 
 import numpy as np
 import pytest
@@ -11,17 +9,15 @@ import pytest
 from lnsmadam import console
 from lnsmadam.cli import main
 from lnsmadam.golden.format import LNS6
-from lnsmadam.mutate_cli import record_of
+from lnsmadam.mutate_cli import reasons, record_of
 from lnsmadam.proof.equivalence import equivalent
 from lnsmadam.proof.mutation import PLAN, Bench, Mutant, Outcome, attack, mutate
 from lnsmadam.proof.records import load
-from lnsmadam.proof.survivors import reason
 from lnsmadam.sim.batch import BatchUnit
 from lnsmadam.units import UNITS
 
 UNIT = UNITS["multiply"]
 CONFIG = UNIT.configure({"format": LNS6})
-EXPLAINED = json.loads(resources.files("lnsmadam.proof").joinpath("survivors.json").read_text(encoding="utf-8"))
 #: A step without stalls and one with, after a reset.
 SHORT = ((256, False, True), (1024, True, True))
 
@@ -75,9 +71,10 @@ def test_a_blind_bench_leaves_survivors_that_no_proof_excuses():
     blind = attack(mutated, OnlyByOne(lambda: UNIT.model(CONFIG), CONFIG, plan=SHORT), equivalent)
     assert len(blind.survivors) >= 5 and set(blind.survivors) <= set(seeing.killed)
     assert blind.equivalent.keys() == seeing.equivalent.keys()
-    record = record_of("multiply", blind, "lnsmadam mutate multiply")
+    record = record_of("multiply", blind, reasons(mutated, blind), "lnsmadam mutate multiply")
     assert not record.passed and len(record.details["notes"]) == len(blind.survivors)
     assert all("not explained" in note and "hw/" in note for note in record.details["notes"])
+    assert record.details["unexplained"] == record.details["survivors"] == len(blind.survivors)
 
 
 def test_a_wrong_model_is_no_kill():
@@ -191,16 +188,6 @@ def test_of_a_unit_nearly_all_are_killed(name):
     bench = Bench(lambda: unit.model(config), config, unit.directed, plan=PLAN[:-1])
     outcome = attack(mutants(60, unit=unit, config=config), bench, equivalent)
     assert outcome.share >= 0.98, [str(mutant) for mutant in outcome.survivors]
-
-
-def test_an_explanation_belongs_to_one_fault_of_one_unit():
-    found = next(entry for entry in EXPLAINED if entry["unit"] == "square")
-    mutant = Mutant(1, "", found["mode"], found["cell"], found["port"], "", (), "")
-    assert reason("square", mutant) == found["reason"]
-    assert reason("sqrt", mutant) is None and reason("square", replace(mutant, port="A[9]")) is None
-    for entry in EXPLAINED:
-        assert set(entry) == {"unit", "cell", "mode", "port", "reason"} and entry["unit"] in UNITS
-        assert entry["reason"].endswith(".") and len(entry["reason"]) > 40
 
 
 def test_what_few_operands_miss_every_argument_finds():

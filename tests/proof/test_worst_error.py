@@ -13,7 +13,7 @@ from lnsmadam.error_cli import CONFIGURATIONS, MEANINGS, configured, measured
 from lnsmadam.golden.format import LNS16, LNSFormat
 from lnsmadam.golden.log_sum import gauss_log_tables
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
-from lnsmadam.proof import meaning
+from lnsmadam.proof import meaning, meaning_of_logs
 from lnsmadam.proof.worst_error import Arguments, Case, Measure, number, search
 from lnsmadam.units import UNITS
 
@@ -121,7 +121,7 @@ def test_distances_are_all_that_a_result_within_the_range_can_have(fmt):
         return set(zip(np.abs(x - y)[chosen].tolist(), differs[chosen].tolist(), strict=True))
 
     config = MultiplyAddConfig(operand=fmt)
-    _, columns = meaning._distances(config, 1)
+    _, columns = meaning_of_logs._distances(config, 1)
     low, high = config.x_range
     grid = np.meshgrid(np.arange(low, high + 1), np.arange(fmt.log_min, fmt.log_max + 1), [0, 1], indexing="ij")
     found = within(*columns)
@@ -155,7 +155,7 @@ def test_a_wrong_entry_of_a_table_is_above_the_promise(name, wrong_table, tmp_pa
     assert config.guarantee()["max_error_ulp"] > 1
     assert cli.main(["error", name, "--records", str(tmp_path)]) == 1
     assert "ABOVE" in capsys.readouterr().out
-    (record,) = json.loads((tmp_path / f"error-{name}.json").read_text())
+    (record,) = json.loads((tmp_path / f"error-{name}.json").read_text())["records"]
     assert not record["passed"] and 0.5 < record["details"]["error"] < 2
     words = record["details"]["operands"]
     left, right = (log + 64 & 127 for log in (words["a"], words["b"]))
@@ -240,11 +240,12 @@ def test_numbers_are_written_as_they_are():
     assert number(UNITS["float_to_lns"].configure({}).float_format, 0x3FC0) == "1.5 (0x3fc0)"
 
 
-def test_all_units_leave_one_file_each(monkeypatch, tmp_path, capsys):
+def test_all_units_leave_a_file_a_command(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(error_cli, "UNITS", {name: UNITS[name] for name in ("sqrt", "square")})
     assert cli.main(["error", "all", "--records", str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["error-sqrt.json", "error-square.json"]
-    records = json.loads((tmp_path / "error-sqrt.json").read_text())
+    names = [f"error-{unit}{options}.json" for unit in ("sqrt", "square") for options in ("", "-format-lns16")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    records = [record for name in names[:2] for record in json.loads((tmp_path / name).read_text())["records"]]
     assert [record["command"] for record in records] == ["lnsmadam error sqrt", "lnsmadam error sqrt --format lns16"]
     assert all(record["kind"] == "worst error" and record["details"]["error"] == 0.5 for record in records)
     assert {record["details"]["short"] for record in records} == {"0.5 ulp"}
