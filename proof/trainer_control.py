@@ -217,6 +217,15 @@ def control_top(config: TrainerConfig, make: Callable[[TrainerConfig], Any] = Co
         # What induction needs besides: nothing waits where the last place has been passed.
         Assert(passed + waits <= limit.waits, "there are no more places to wait"),
     ]
+    # What the generator's proof relies on: a block's draws are repeated only behind those of a first block.
+    is_marked = Signal(name="is_marked")
+    draws, at_front = row.learn & row.first, (control.block == 0) & (row.source == 0)
+    with m.If(draws & row.first_block):
+        m.d.sync += is_marked.eq(1)
+    m.d.comb += [
+        Assert(~draws | row.first_block | is_marked, "draws are repeated only where there are some"),
+        Assert(~state("LEARN") | at_front | is_marked, "the first block of what is learned has drawn"),
+    ]
     return m, list(inputs.values())
 
 

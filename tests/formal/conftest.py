@@ -3,11 +3,12 @@
 Makes the other modules of this folder importable by its tests.
 """
 
+import random
 import sys
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Cat, Module, Mux, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.sim import Simulator
 
 from lnsmadam.hw.pipeline import UnitComponent
@@ -71,6 +72,46 @@ def _replay(claim, cycle):
     simulator.add_testbench(bench)
     simulator.run()
     return failed
+
+
+@pytest.fixture
+def failures(monkeypatch):
+    """Simulates the circuit of a proof from reset, and returns the messages of the assertions that fail in some cycle:
+    what induction cannot prove may be true, what fails here is false.
+
+    ``module`` makes the assertions, ``make`` the circuit and its inputs; ``drive`` takes the inputs by name and a
+    random generator, and yields the values of some of them for every cycle. The others are random bits.
+    """
+
+    def run(module, make, drive=None, cycles=3000):
+        claims = []
+
+        def claim(condition, message):
+            claims.append((holds := Signal(name="holds"), message))
+            return holds.eq(Value.cast(condition).bool())
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "Assert", claim)
+            top, ports = make()
+        assert claims
+        inputs, generator, failed = {port.name: port for port in ports}, random.Random(1), set()
+        driven = drive(inputs, generator) if drive else None
+
+        async def bench(ctx):
+            for _ in range(cycles):
+                values = {name: generator.getrandbits(len(port)) for name, port in inputs.items()}
+                for name, value in (values | (next(driven) if driven else {})).items():
+                    ctx.set(inputs[name], value)
+                failed.update(message for holds, message in claims if not ctx.get(holds))
+                await ctx.tick()
+
+        simulator = Simulator(top)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        return failed
+
+    return run
 
 
 @pytest.fixture
