@@ -185,13 +185,19 @@ def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
     steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", *_SIMPLIFY, "dffunmap", "opt_clean"]
     yosys(folder, *steps, *_KEEP)
     depths = _depths(int(emitted.manifest["latency"]) + 2)
+    # A net that is given its value leaves those of the same value without a driver: the values are kept here.
+    values: dict[Place, str] = {}
     while True:
         nets = _nets(folder / "open.json", top, len(signals))
         first = {net: n for n, net in reversed(list(enumerate(nets))) if net not in _CONSTANT}
         if not first or not depths:
-            return {place for place, net in zip(signals, nets, strict=True) if _is_out_of_reach(place, net)}
+            told = ((place, values.get(place, net)) for place, net in zip(signals, nets, strict=True))
+            return {place for place, value in told if _is_out_of_reach(place, value)}
         constant = _constant_after(folder, top, list(first.values()), depths[0])
         if constant:
+            for place, net in zip(signals, nets, strict=True):
+                if first.get(net) in constant:
+                    values[place] = str(constant[first[net]])
             # What is proved makes the registers behind it constant without another proof.
             known = [f"connect -set \\{_OPEN}{n} 1'{value}" for n, value in constant.items()]
             yosys(folder, "read_rtlil cone.il", f"cd {top}", *known, "cd ..", *_SIMPLIFY, *_KEEP)
