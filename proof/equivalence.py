@@ -2,7 +2,8 @@
 
 A mutant that is the same circuit cannot be noticed. Unit and mutant are cut at their registers, which have the same
 names: where outputs and next states are the same for every input and every state, reachable or not, nothing can ever
-differ.
+differ. If that is what it takes, registers that no output depends on by the wires are left out, bit by bit, and those
+that keep the value they have from power-on, because nothing else is ever written, are that value.
 
 Where some state that no operands lead to would show a difference, four proofs together say the same:
 
@@ -34,6 +35,10 @@ TIMEOUT_S, ALL_TIMEOUT_S = 60, 240
 
 # A memory's synchronous read port is a table and a register behind it; enables and resets are logic before registers.
 _REGISTERS = ("memory -nomap", "memory_nordff", "memory_map -rom-only", "dffunmap", "opt_clean")
+# What no output depends on, register bit by register bit.
+_WITHOUT_UNREAD = ("simplemap", "splitnets", "opt_clean -purge")
+# Registers that are constant from power-on; what is left of both must have the same names.
+_WITHOUT_CONSTANT = ("simplemap", "splitnets", "opt", "dffunmap", "opt_clean -purge")
 # A register's output becomes an input of its name, what it takes next an output.
 _CUT = ("expose -dff -evert-dff gold gate", "opt_clean", "select -assert-none t:$*ff* t:$*latch* t:$mem*")
 _MITER = ("miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", "opt -full")
@@ -79,6 +84,10 @@ def equivalent(mutated: Mutated, mutant: Mutant) -> str | None:
     """How it was proved that a mutant cannot be told from the unit; None where it was not."""
     if _proved(mutated, mutant, *_CUT, *_MITER, *_MERGE, f"{_SAT} miter"):
         return "outputs and next states are the same in every state"
+    if _proved(mutated, mutant, *_WITHOUT_UNREAD, *_CUT, *_MITER, *_MERGE, f"{_SAT} miter"):
+        return "outputs, and next states of what an output depends on, are the same in every state"
+    if _proved(mutated, mutant, *_WITHOUT_CONSTANT, *_CUT, *_MITER, *_MERGE, f"{_SAT} miter"):
+        return "outputs and next states are the same from power-on, in every state of the registers that change"
     if not mutated.emitted.manifest.get("reset") or not _moves_the_same(mutated, mutant):
         return None
     if _same_while_nothing_waits(mutated, mutant):

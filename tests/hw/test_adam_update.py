@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnsmadam.golden.adam_update import AdamUpdateConfig, directed
+from lnsmadam.golden.adam_operands import directed
+from lnsmadam.golden.adam_update import AdamUpdateConfig
 from lnsmadam.golden.floats import FLOAT32, FloatFormat
 from lnsmadam.hw import adam_update as hardware
 from lnsmadam.hw.emit import emit
@@ -105,6 +106,7 @@ FAULTS = {
     "no divisor": ('live.pop("divisor")[-1].replicate(bits + 1)', '(live.pop("divisor")[-1] | 1).replicate(bits + 1)'),
     "no rate": ('Mux(live["rate"][7:15].any() & ~live["is_invalid"]', 'Mux(~live["is_invalid"]'),
     "no step": ("distance[-1] & has_step", "distance[-1]"),
+    "a step of its highest bit alone": ('live["has_step"] = has_step', 'live["has_step"] = step[-3:-1].any()'),
     "sticky": ("is_cut | (away[place] & fallen.any())", "is_cut | (away[place] & fallen[0])"),
     "ties": ("cut[:-1].any() | kept[0]", "cut[:-1].any() | 1"),
     "subnormal results": ("Mux(left > base, base, left)", "left"),

@@ -107,7 +107,36 @@ def test_named_wires_within_need_not_be_the_same(wire):
     assert unread and all(equivalent(mutated, mutant) for mutant in unread)
 
 
-@pytest.mark.parametrize(("name", "wire"), [("madam_update", "draw"), ("dot", "shift_0_")])
+def of_wires(name, *wires):
+    """Mutants of a unit at the bits of these names."""
+    unit = UNITS[name]
+    mutated = mutants(300, unit=unit, config=unit.configure({}))
+    found = [mutant for mutant in mutated.mutants if mutant.wire in wires]
+    assert {mutant.wire for mutant in found} == set(wires)
+    return mutated, found
+
+
+def test_a_register_that_no_output_depends_on_may_hold_anything():
+    """The low bits of a shift have done their work; the others have not."""
+    mutated, unread = of_wires("dot", "shift_0_2[0]", "shift_0_3[1]")
+    assert all("an output depends on" in (equivalent(mutated, mutant) or "") for mutant in unread)
+    mutated, read = of_wires("dot", "shift_0_2[2]", "shift_0_3[3]")
+    assert all(equivalent(mutated, mutant) is None for mutant in read)
+
+
+def test_a_register_that_nothing_is_written_to_is_what_it_begins_with():
+    """A square has no sign, and yet a register for it."""
+    unit = UNITS["square"]
+    mutated = mutants(300, unit=unit, config=unit.configure({}))
+    (cell,) = re.findall(r"cell \$dff (\S+)\n(?:    .*\n)*?    connect \\Q \\result_sign_1\n", mutated.netlist)
+    found = [mutant for mutant in mutated.mutants if mutant.cell == cell and mutant.port in ("CLK[0]", "D[0]")]
+    same = [mutant for mutant in found if mutant.mode == "const0" or mutant.port == "CLK[0]"]
+    assert same and all("power-on" in (equivalent(mutated, mutant) or "") for mutant in same)
+    options = f"-mode const1 -module {mutated.emitted.name} -cell {cell} -port D -portbit 0"
+    assert equivalent(mutated, Mutant(1, options, "const1", cell, "D[0]", "", (), "")) is None
+
+
+@pytest.mark.parametrize(("name", "wire"), [("madam_update", "draw"), ("dot", "sign_0_")])
 def test_faults_before_a_register_that_feeds_back_are_not_proved_the_same(name, wire):
     """They would change what the two hold in common: random bits, sums."""
     unit = UNITS[name]
@@ -139,12 +168,10 @@ def test_what_the_bench_notices_is_never_proved_the_same():
 
 
 def test_what_no_operand_leads_to_is_proved_the_same():
-    """The root is never negative, which its last register does not know."""
-    unit = UNITS["sqrt"]
-    config = unit.configure({"format": LNS6})
-    mutated = mutants(300, unit=unit, config=config)
-    found = [mutant for mutant in mutated.mutants if mutant.wire == "o__payload[5]" and mutant.mode == "const0"]
-    assert found and all("pipeline has filled" in (equivalent(mutated, mutant) or "") for mutant in found[:2])
+    """A limit of a table that no mantissa comes to."""
+    mutated, found = of_wires("linear_to_log", "log_limit_table_6[0]", "log_limit_table_12[0]")
+    same = [mutant for mutant in found if mutant.mode == "const0" and mutant.port == "Y[0]"]
+    assert same and all("pipeline has filled" in (equivalent(mutated, mutant) or "") for mutant in same)
 
 
 def test_every_argument_is_tried_from_reset():

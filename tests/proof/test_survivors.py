@@ -42,8 +42,8 @@ def test_no_entry_is_stale(name):
 
 
 def test_a_reason_is_of_one_fault():
-    now = mutated("square")
-    entry = next(entry for entry in entries() if entry["unit"] == "square")
+    now = mutated("dot")
+    entry = next(entry for entry in entries() if entry["unit"] == "dot")
     fault = (entry["cell"], entry["mode"], entry["port"])
     (mutant,) = [mutant for mutant in now.mutants if (mutant.cell, mutant.mode, mutant.port) == fault]
     assert reason(now.netlist, mutant) == entry["reason"]
@@ -54,7 +54,8 @@ def test_a_reason_is_of_one_fault():
 @pytest.mark.parametrize("options", [{"format": LNS16}, {"format": LNS6}])
 def test_a_reason_is_not_of_another_configuration(options, monkeypatch):
     """Also where both have a cell of that name."""
-    other, entry = mutated("square", **options), next(e for e in entries() if e["unit"] == "square")
+    other = mutated("linear_to_log", **options)
+    entry = next(entry for entry in entries() if entry["unit"] == "linear_to_log")
     mutant = replace(other.mutants[0], cell=entry["cell"], mode=entry["mode"], port=entry["port"])
     assert entry["cell"] in other.netlist and reason(other.netlist, mutant) is None
     # With its own entry it is explained.
@@ -64,6 +65,6 @@ def test_a_reason_is_not_of_another_configuration(options, monkeypatch):
 
 
 def test_a_digest_is_of_the_circuit_and_not_of_the_place():
-    text = mutated("square").netlist
+    text = mutated("dot").netlist
     assert digest(text.replace("/hw/pipeline.py:", "/elsewhere/hw/pipeline.py:9")) == digest(text)
     assert digest(text.replace("connect \\Y", "connect \\A", 1)) != digest(text)
