@@ -339,8 +339,8 @@ class Outcome:
 
     @property
     def share(self) -> float:
-        """Killed ones among them."""
-        return len(self.killed) / self.counted if self.counted else 1.0
+        """Killed ones among them; none of none, for that is no evidence."""
+        return len(self.killed) / self.counted if self.counted else 0.0
 
 
 def attack(

@@ -53,7 +53,6 @@ _RUNNING = (
 )
 _REGISTER = re.compile(r"^  cell \$dff (\S+)\n(.*?)^  end\n", re.MULTILINE | re.DOTALL)
 _CONNECTION = re.compile(r"^    connect \\(\w+) (.*)$", re.MULTILINE)
-_ATTRIBUTE = re.compile(r"^  attribute .*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from lnsmadam.sim.batch import BatchUnit, HardwareFault
 from lnsmadam.sim.build import content_key
 
 # Of the state file; a new one makes every older file another run's.
-_SCHEMA = 1
+_SCHEMA = 2
 #: Chunks done, chunks in all, and what was just done.
 Progress = Callable[[int, int, str], None]
 

@@ -1,13 +1,14 @@
 """What was done of a soak, and the file that a run which was ended goes on from."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lnsmadam.hw.emit import write_atomically
 from lnsmadam.proof.soak_chunk import DIGEST_BITS, Outcome
+from lnsmadam.sim.build import content_key
 
 
 @dataclass
@@ -44,6 +45,22 @@ class Tally:
         self.seconds += outcome.seconds
         self.simulation_seconds += outcome.simulation_seconds
         self.model_seconds += outcome.model_seconds
+
+
+def _ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """Numbers as pairs of first and last: what is done is nearly in one piece."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Of what a state says, so that no damage of it counts as work that was done."""
+    return content_key([json.dumps(content, sort_keys=True)])
 
 
 class State:
@@ -87,26 +104,26 @@ class State:
         again = f"remove {path} to start anew, or give another --folder"
         try:
             content = json.loads(text)
-            found = content["identity"]
-            elapsed = float(content["elapsed"])
-            tallies = {name: Tally(**{**row, "done": set(row["done"])}) for name, row in content["subjects"].items()}
+            if content.pop("checksum") != _checksum(content):
+                raise ValueError("checksum")
+            found, elapsed = content["identity"], content["elapsed"]
+            tallies = {
+                name: Tally(**{**row, "done": {n for first, last in row["done"] for n in range(first, last + 1)}})
+                for name, row in content["subjects"].items()
+            }
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path} is no state of a soak, or is damaged: {again}") from None
         if found != self._identity:
             known = found if isinstance(found, dict) else {}
             other = next((key for key in self._identity if known.get(key) != self._identity[key]), "content")
             raise ValueError(f"{path} is of a run with another {other}: {again}")
-        if {name: tally.chunks for name, tally in tallies.items()} != dict(chunks) or not all(
-            tally.done <= set(range(tally.chunks)) for tally in tallies.values()
-        ):
-            raise ValueError(f"{path} is no state of a soak, or is damaged: {again}")
         self.tallies, self.elapsed = tallies, elapsed
 
     def save(self) -> None:
         """Writes the file whole."""
-        rows = {name: {**vars(tally), "done": sorted(tally.done)} for name, tally in self.tallies.items()}
+        rows = {name: {**vars(tally), "done": _ranges(tally.done)} for name, tally in self.tallies.items()}
         content = {"identity": self._identity, "elapsed": self.elapsed, "subjects": rows}
-        write_atomically(self.path, json.dumps(content) + "\n")
+        write_atomically(self.path, json.dumps({**content, "checksum": _checksum(content)}) + "\n")
 
     def missing(self) -> Iterator[tuple[str, int]]:
         """Subjects and chunks that are still to be run, in turn, so that a run cut short has some of all."""

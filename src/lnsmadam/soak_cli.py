@@ -40,10 +40,12 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "lns_to_float_lns16": ("lns_to_float", {"format": LNS16, "float_format": FLOATS["float32"]}, 0),
 }
 DEFAULT_COUNT = 10**9
+#: Some weeks of work; more is a slip of the pen.
+MOST = 10**12
 
 
 class Count(click.ParamType[int]):
-    """A whole number, also as ``1e9``."""
+    """A whole number up to :data:`MOST`, also as ``1e9``."""
 
     name = "count"
 
@@ -53,8 +55,8 @@ class Count(click.ParamType[int]):
             count = int(value) if isinstance(value, int) or value.isdigit() else int(number)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a number such as 1e9", param, ctx)
-        if count != number or count < 1:
-            self.fail(f"{value} is not a whole number from 1", param, ctx)
+        if count != number or not 1 <= count <= MOST:
+            self.fail(f"{value} is not a whole number from 1 to {MOST:,}", param, ctx)
         return count
 
 
@@ -68,7 +70,7 @@ def subject_named(name: str) -> Subject:
     return Subject(name, unit.emit(config), config, functools.partial(unit.model, config), unit.directed, weight)
 
 
-@click.command(epilog=EXIT_STATUS)
+@click.command(epilog=f"NAME is one of {', '.join(CASES)}. {EXIT_STATUS}")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--count", type=Count(), default=DEFAULT_COUNT, help="Random transfers, all together.  [default: 1e9]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")

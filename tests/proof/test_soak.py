@@ -233,8 +233,9 @@ def wrong_sqrt_model():
 @pytest.mark.parametrize(
     "line, reason",
     [
-        ("soak --count 0", "0 is not a whole number from 1"),
+        ("soak --count 0", "0 is not a whole number from 1 to 1,000,000,000,000"),
         ("soak --count 1.5", "1.5 is not a whole number from 1"),
+        ("soak --count 1e13", "1e13 is not a whole number from 1"),
         ("soak --count many", "'many' is not a number such as 1e9"),
         ("soak --count inf", "'inf' is not a number such as 1e9"),
         ("soak --seed -1", "--seed"),
@@ -263,22 +264,29 @@ def test_a_state_of_another_run_is_refused(several, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "3", '{"identity": 1}', "\xff", "done", "chunks", "negative"])
+@pytest.mark.parametrize("damage", ["", "{", "[]", "3", '{"identity": 1}', "\xff"])
 def test_a_damaged_state_is_refused(damage, several, tmp_path):
     run(several[2:], tmp_path)
-    path = tmp_path / "state.json"
-    content = json.loads(path.read_text())
-    if damage == "done":
-        content["subjects"]["sqrt"]["done"] = [7]
-    elif damage == "chunks":
-        content["subjects"]["sqrt"]["chunks"] = 2
-    elif damage == "negative":
-        content["subjects"]["sqrt"]["done"] = ["x"]
-    text = damage if damage not in ("done", "chunks", "negative") else json.dumps(content)
+    refuses(several[2:], tmp_path, damage)
+
+
+@pytest.mark.parametrize(
+    "of, value", [("done", [[0, 7]]), ("done", []), ("chunks", 2), ("results", 63), ("digest", 1), ("seconds", -1.0)]
+)
+def test_a_state_with_another_number_is_refused(of, value, several, tmp_path):
+    run(several[2:], tmp_path)
+    content = json.loads((tmp_path / "state.json").read_text())
+    assert content["subjects"]["sqrt"][of] != value
+    content["subjects"]["sqrt"][of] = value
+    refuses(several[2:], tmp_path, json.dumps(content))
+
+
+def refuses(subjects, folder, text):
+    """The state stays as it is, for whoever wants to look."""
+    path = folder / "state.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError, match="state.json is (no state of a soak, or is damaged|of a run with another)"):
-        run(several[2:], tmp_path)
-    # Left as it was, for whoever wants to look.
+    with pytest.raises(ValueError, match="state.json is no state of a soak, or is damaged: remove .* to start anew"):
+        run(subjects, folder)
     assert path.read_bytes() == text.encode("latin-1")
 
 
@@ -323,7 +331,7 @@ def wait_for(condition, seconds=120.0):
 
 def done(path):
     rows = json.loads(path.read_text())["subjects"] if path.exists() else {}
-    return sum(len(row["done"]) for row in rows.values())
+    return sum(last - first + 1 for row in rows.values() for first, last in row["done"])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -350,11 +358,12 @@ def test_a_killed_command_leaves_a_state_to_go_on_from(how, tmp_path):
     assert finished.returncode == 0, finished.stderr
     content = json.loads(path.read_text())
     for row in content["subjects"].values():
-        assert row["done"] == list(range(row["chunks"]))
+        assert row["done"] == [[0, row["chunks"] - 1]]
     assert sum(row["transfers"] for name, row in content["subjects"].items() if name != "log_to_linear") >= 5_000_000
     # The sum of what each chunk gives by itself, for one subject.
     name = names[0]
     unit = soak_cli.subject_named(name)
     with BatchUnit(unit.emitted) as compiled:
-        outcomes = [run_chunk(unit, compiled, 0, number, CHUNK) for number in content["subjects"][name]["done"]]
+        (numbers,) = content["subjects"][name]["done"]
+        outcomes = [run_chunk(unit, compiled, 0, number, CHUNK) for number in range(numbers[0], numbers[1] + 1)]
     assert sum(outcome.digest for outcome in outcomes) % (1 << 128) == content["subjects"][name]["digest"]
