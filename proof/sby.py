@@ -24,6 +24,8 @@ from lnsmadam.sim.build import cached, scratch_folder
 
 # Part of every key: a change of what is run makes old verdicts unreachable.
 _RECIPE = "1"
+# Cycles that a run within the assumptions must be able to take, beyond which induction does not look.
+_GOES_ON = 32
 # Time units from one cycle to the next in the traces of smtbmc.
 _CYCLE = 10
 
@@ -97,7 +99,8 @@ def prove(
 ) -> Verdict:
     """Proves the assertions in ``top`` for all values of ``ports`` that its assumptions allow.
 
-    Where ``top`` has cover statements, each must be reachable too. Assumptions that nothing satisfies are an error.
+    Where ``top`` has cover statements, each must be reachable too. Assumptions that nothing satisfies are an error, and
+    so are those of an induction that end every run within some cycles.
 
     Raises
     ------
@@ -114,6 +117,9 @@ def prove(
     if verdict.proved and mode is not Mode.COVER and 'parameter \\FLAVOR "cover"' in text:
         reached = _prove(text, Mode.COVER, depth, "smtbmc z3", script, timeout)
         verdict = reached if not reached.proved else verdict
+    if verdict.proved and mode is Mode.INDUCTION and 'parameter \\FLAVOR "assume"' in text:
+        # Without assertions, a search says nothing but that there is something to search.
+        _prove(text, Mode.BOUNDED, _GOES_ON, "smtbmc z3", (*script, "chformal -assert -remove"), timeout)
     return verdict
 
 

@@ -48,9 +48,10 @@ test` has set up `.venv`, whose `bin` is on the path). Words:
   DIRECTED
 - **worst error**: of the golden model, which the hardware equals, against real numbers in high precision.
 - **gate level**: the netlist after synthesis, with the vendor cells' models of Yosys, on every argument or sampled.
-- **mutants killed**: of single faults put into the unit's netlist, the share that the bench of `simulate` notices. They
-  are drawn evenly over its cells, wires and source lines, and of a large unit are a sample of all there can be. Faults
-  that a proof shows to change nothing are not counted. Those that survive are listed, with the reason where it is known.
+- **mutants killed**: of single faults put into the unit's netlist, the share that the bench of `simulate` notices.
+  They are drawn evenly over its cells, wires and source lines; of a large unit they are a sample of all there can be.
+  Faults that a proof shows to change nothing are not counted. Those that survive are listed, with the reason where it
+  is known.
 - **toggles**: of the bits of the unit's Verilog, the share that the bench has seen rise and fall; bits proved constant
   are not counted.
 """

@@ -71,6 +71,20 @@ def test_assumptions_that_nothing_satisfies_are_an_error():
         prove(*_below(1, assumed=0))
 
 
+def _counter_that_may_not_be(last):
+    """A top whose counter goes up in every cycle, resets too, and may never have a value."""
+    m, count = Module(), Signal(8, name="count", reset_less=True)
+    m.d.sync += count.eq(count + 1)
+    m.d.comb += [Assume(count != last), Assert(count != last, "it is not there")]
+    return m, []
+
+
+def test_assumptions_that_end_every_run_are_an_error():
+    """Induction over a few cycles does not see it: what it says of all that come later, it says of none."""
+    with pytest.raises(ToolFailed, match="No values satisfy the assumptions"):
+        prove(*_counter_that_may_not_be(5), mode=Mode.INDUCTION, depth=2)
+
+
 def test_nothing_to_prove_is_an_error():
     m, a = Module(), Signal(8, name="a")
     m.d.comb += Assume(a < 3)
