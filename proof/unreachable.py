@@ -1,9 +1,10 @@
 """Shows that a bit never changes, or that a branch is never taken, whatever the operands.
 
 Yosys reads the emitted Verilog twice. First with the registers as free inputs: what logic alone makes constant falls
-out of ABC's sweeping. Then by induction over as many cycles as the pipeline has stages, which excludes what no earlier
-stage gives a register. For that the pipeline never waits: all its registers hold while it does, so that the states it
-goes through are the same; the logic between them keeps ``ready`` as it is and may see it either way.
+out of ABC's sweeping. Then as many cycles from any state as the pipeline has stages, which excludes what no earlier
+stage gives a register; every later cycle is so many from some state, too. For that the pipeline never waits: all its
+registers hold while it does, so that the states it goes through are the same; the logic between them keeps ``ready`` as
+it is and may see it either way.
 """
 
 import json
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lnsmadam.hw.emit import Emitted
+from lnsmadam.hw.toolchain import ToolFailed
 from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.build import scratch_folder
 
 _OPEN = "~open"
 # Logic of a few hundred gates: finds a constant wherever the Gaussian logs, the widest unit, have one.
 _SWEEP = "strash\nifraig\ndc2\nfraig\ndc2\nmap\n"
+#: What the solver may take for a claim about several bits, which is then divided; a bit alone is given up.
 _SECONDS_EACH = 60
 _SIMPLIFY = ("opt -full", "opt_clean -purge")
 _KEEP = ("write_rtlil cone.il", "write_json open.json")
@@ -146,7 +149,7 @@ def prove_unreachable(emitted: Emitted, places: Sequence[Place]) -> set[Place]:
         # Of the branches that are taken while the pipeline moves, or waits, that says nothing.
         told = {place: signal for place, signal in left.items()
                 if place.signal or f"if ({ready}) begin" not in source.lines[place.line - 1]}  # fmt: skip
-        return (signals.keys() - left.keys()) | _induced(folder, emitted, moving, told)
+        return (signals.keys() - left.keys()) | _settled(folder, emitted, moving, told)
 
 
 def _is_out_of_reach(place: Place, net: str) -> bool:
@@ -172,7 +175,7 @@ def _swept(folder: Path, top: str, text: str, signals: Mapping[Place, tuple[str,
     return {place: signal for (place, signal), net in left if not _is_out_of_reach(place, net)}
 
 
-def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, tuple[str, int]]) -> set[Place]:
+def _settled(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, tuple[str, int]]) -> set[Place]:
     """Those signals that are constant after as many cycles as the pipeline has stages, from any state."""
     if not signals:
         return set()
@@ -207,19 +210,50 @@ def _induced(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
 
 def _constant_after(folder: Path, top: str, outputs: Sequence[int], cycles: int) -> dict[int, int]:
     """Values of those outputs of ``cone.il`` that are constant after so many cycles from any state."""
-    proofs = [
-        line
-        for n in outputs
-        for value in (0, 1)
-        for line in (
-            f"log @@ {n} {value}",
-            f"sat -timeout {_SECONDS_EACH} -seq {cycles} -tempinduct -maxsteps {cycles + 2} "
-            f"-prove \\{_OPEN}{n} 1'{value} {top}/w:{_OPEN}{n} %ci*",
-        )
-    ]
-    log = yosys(folder, "read_rtlil cone.il", f"hierarchy -top {top}", *proofs)
-    proved = (part.split() for part in log.split("@@ ")[1:] if "Induction step proven: SUCCESS" in part)
-    return {int(words[0]): int(words[1]) for words in proved}
+    values = dict.fromkeys(outputs, 0)
+    changed: set[int] = set()
+    # All at once, for each proof costs as much as all of them: a run in which some have other values rules these out.
+    while values:
+        other = _run_with_another(folder, top, values, cycles)
+        if other is None:
+            if len(values) == 1:
+                return {}
+            half = len(values) // 2
+            parts = list(values)[:half], list(values)[half:]
+            return _constant_after(folder, top, parts[0], cycles) | _constant_after(folder, top, parts[1], cycles)
+        if not other:
+            return values
+        for n, value in other.items():
+            if value != values[n]:
+                values[n] = value
+                if n in changed:
+                    del values[n]
+                changed.add(n)
+    return {}
+
+
+def _run_with_another(folder: Path, top: str, values: Mapping[int, int], cycles: int) -> dict[int, int] | None:
+    """Values of outputs in a run from any state in which some are not ``values`` after so many cycles.
+
+    Empty where there is no such run, None where the solver takes too long.
+    """
+    claims = "".join(f" -prove \\{_OPEN}{n} 1'{value} -show \\{_OPEN}{n}" for n, value in values.items())
+    cone = " ".join(f"{top}/w:{_OPEN}{n}" for n in values)
+    log = yosys(
+        folder,
+        "read_rtlil cone.il",
+        f"hierarchy -top {top}",
+        f"sat -timeout {_SECONDS_EACH} -seq {cycles + 1} -prove-skip {cycles}{claims} {cone} %% %ci*",
+    )
+    if "SAT proof finished - no model found: SUCCESS!" in log:
+        return {}
+    if "SAT proof finished - model found: FAIL!" not in log:
+        return None
+    shown = re.findall(rf"^ *{cycles + 1} \\{_OPEN}(\d+) .* ([01])$", log, re.MULTILINE)
+    other = {int(n): int(value) for n, value in shown}
+    if other.keys() != values.keys() or other == values:
+        raise ToolFailed(f"Yosys shows no run with another value:\n{log[-2000:]}")
+    return other
 
 
 def _depths(most: int) -> list[int]:
