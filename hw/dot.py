@@ -211,8 +211,10 @@ class Dot(UnitComponent):
                 with m.If(first | pipeline.reset):
                     m.d.sync += accumulator.eq(0)
 
-        low, high = addend["addend"][:split], addend["addend"][split:].as_signed()
-        carry = addend["carry"]
+        value, carry = addend["addend"], addend["carry"]
+        # Of addends that do not come to the upper half, that has the sign.
+        value = Cat(value, value[-1].replicate(max(split + 1 - len(value), 0)))
+        low, high = value[:split], value[split:].as_signed()
         if split:
             low_total = Signal(split + 1)
             m.d.comb += low_total.eq(add(m, Cat(low_accumulator, 0).as_signed(), Cat(low, 0).as_signed(), carry))

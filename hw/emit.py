@@ -1,6 +1,7 @@
 """Verilog and manifest of a configured unit: the two files that everything downstream reads."""
 
 import contextlib
+import errno
 import json
 import os
 import warnings
@@ -18,21 +19,33 @@ from lnsmadam.hw.pipeline import UnitComponent
 def write_atomically(path: Path, text: str) -> None:
     """Writes a whole file or nothing: an interrupted run leaves what was there before.
 
+    A link stays, and what it points to is written. What is there and is no file stays as it is: a device takes the
+    text, for a name put in its place would end it.
+
     Raises
     ------
     OSError
         It cannot be written; the error names ``path``.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        # Beside the file itself, where the name is a link's.
+        real = path.resolve()
+        real.parent.mkdir(parents=True, exist_ok=True)
+        temporary = real.with_name(f".{real.name}.{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        os.replace(temporary, real)
+    except (OSError, RuntimeError) as error:
+        # A link in a circle is a RuntimeError of `resolve`.
+        number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (errno.ELOOP, "Link loop")
+        raise OSError(number, reason, str(path)) from None
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

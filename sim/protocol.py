@@ -29,6 +29,8 @@ CHECKS = {
 }
 #: Transfers that the longest check needs; expected results are computed for as many.
 TRANSFERS = 600
+# Verilator's are from 1 to 2**31 - 1.
+_SEEDS = 2**31 - 1
 
 
 def build_bench(emitted: Emitted, waves: bool = False) -> Path:
@@ -115,7 +117,7 @@ def run_bench(
                 build_dir=program.parent,
                 test_dir=folder,
                 results_xml=str(folder / "results.xml"),
-                test_args=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 + 1}", *arguments],
+                test_args=["+verilator+rand+reset+2", f"+verilator+seed+{seed % _SEEDS + 1}", *arguments],
                 extra_env={"LNSMADAM_TASK": str(folder / "task.json")},
                 log_file=log,
             )

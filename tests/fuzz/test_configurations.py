@@ -28,6 +28,9 @@ FOUND = [
     # Where every log but that of zero is beyond the largest integer, the golden model's zero was too.
     ("log_to_linear", {"format": LNSFormat(6, 1), "linear_format": FixedFormat(2, 19, signed=False)}),
     ("log_to_linear", {"format": LNSFormat(6, 1), "linear_format": FixedFormat(2, 19, signed=True)}),
+    # Addends that do not come to the upper half of a wide accumulator were refused, and not in the user's words.
+    ("dot", {"operand": LNSFormat(6, 4), "accumulator": FixedFormat(49, 4, signed=True), "mantissa_bits": 5}),
+    ("dot", {"operand": LNSFormat(6, 8, -11, -4), "accumulator": FixedFormat(29, 3, signed=True), "lanes": 3}),
 ]
 
 

@@ -232,6 +232,23 @@ def test_write_atomically_leaves_what_was_there(tmp_path, monkeypatch):
     ]
 
 
+def test_write_atomically_puts_no_file_in_the_place_of_what_is_none(tmp_path):
+    """A device that became a file has happened."""
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to("file")
+    write_atomically(tmp_path / "link", "new\n")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "new\n"
+    (tmp_path / "null").symlink_to("/dev/null")
+    write_atomically(tmp_path / "null", "gone\n")
+    assert (tmp_path / "null").is_char_device() and (tmp_path / "null").is_symlink()
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match=r"circle"):
+        write_atomically(tmp_path / "circle", "never\n")
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path, "never\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle", "file", "link", "null"]
+
+
 def test_lns8_keeps_its_name_in_every_field(emitted):
     for case in ("add", "divide", "square"):
         config, unit = emitted(case)
