@@ -62,7 +62,7 @@ def read_report(path: Path) -> dict[str, Folder]:
             counts[folder] = [a + b for a, b in zip(counts.get(folder, [0] * 4), sums, strict=True)]
             if ways := [f"{start}->{end}" for start, end in entry["missing_branches"]]:
                 missing.setdefault(folder, {})[name] = ways
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a report of `coverage json` with branches: {error}") from None
     found = {}
     for folder in FOLDERS:

@@ -26,6 +26,8 @@ from lnsmadam.sim.build import cached, scratch_folder
 _RECIPE = "1"
 # Cycles that a run within the assumptions must be able to take, beyond which induction does not look.
 _GOES_ON = 32
+# Ends sby's log where everything holds.
+_PASSED = re.compile(r"DONE \(PASS, rc=0\)")
 # Time units from one cycle to the next in the traces of smtbmc.
 _CYCLE = 10
 
@@ -148,7 +150,19 @@ def _prove(text: str, mode: Mode, depth: int, engine: str, script: Sequence[str]
         entry = cached("proof", parts, make)
     except _Refuted as refuted:
         return refuted.verdict
-    return Verdict(True, **json.loads((entry / "verdict.json").read_text(encoding="utf-8")))
+    return _kept(entry / "verdict.json")
+
+
+def _kept(path: Path) -> Verdict:
+    """A proof of an earlier run; raises ``ToolFailed`` where the file is not what that has written."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        verdict = Verdict(True, float(content["seconds"]), log=str(content["log"]))
+        if content != {"seconds": verdict.seconds, "log": verdict.log} or not _PASSED.search(verdict.log):
+            raise ValueError("no log of a proof")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise ToolFailed(f"{path} is no verdict of a proof, or is damaged: remove its folder to prove again") from None
+    return verdict
 
 
 def run(folder: Path) -> Verdict:

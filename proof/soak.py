@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lnsmadam.hw.toolchain import ToolFailed
+from lnsmadam.proof.provenance import tool_version
 from lnsmadam.proof.records import Kind, Record
 from lnsmadam.proof.soak_chunk import CHUNK, Outcome, Subject, run_chunk
 from lnsmadam.proof.soak_state import State
@@ -67,6 +68,7 @@ def _identity(subjects: Sequence[Subject], count: int, seed: int, chunk: int) ->
         "choice of units": sorted(subject.name for subject in subjects),
         "Verilog": {subject.name: content_key([subject.emitted.verilog]) for subject in subjects},
         "golden model": _sources(),
+        "simulator": tool_version("Verilator"),
     }
 
 

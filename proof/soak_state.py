@@ -111,7 +111,7 @@ class State:
                 name: Tally(**{**row, "done": {n for first, last in row["done"] for n in range(first, last + 1)}})
                 for name, row in content["subjects"].items()
             }
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ValueError(f"{path} is no state of a soak, or is damaged: {again}") from None
         if found != self._identity:
             known = found if isinstance(found, dict) else {}

@@ -332,6 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         # The tools end with this process, and nothing half-written stays, however it is ended.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A terminal that is closed; nohup's choice to go on stands.
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         typed = list(sys.argv[1:] if arguments is None else arguments)
         status = cli.main(args=arguments, prog_name="lnsmadam", standalone_mode=False, obj=typed)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -18,6 +19,18 @@ LOG_SECONDS = 30.0
 
 #: Ends the help of every command that is evidence.
 EXIT_STATUS = "Exit status: 0 all holds, 1 evidence failed, 2 it could not be looked for, 130 interrupted."
+
+
+class FolderPath(click.Path):
+    """A folder, there or to be made; an empty text is none, though the system takes it for the current one."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("an empty text names no folder", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
@@ -38,7 +51,7 @@ def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) ->
 #: Of every command that is evidence: where its lines for the verification page go.
 records_option = click.option(
     "--records",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderPath(),
     callback=_writable,
     help="Folder that takes the outcome, for the verification page.",
 )

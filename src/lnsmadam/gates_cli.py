@@ -51,7 +51,7 @@ def _again(unit: str, family: str, seed: int, count: int | None) -> str:
     "--family", "families", multiple=True, type=click.Choice(list(FAMILIES)), help="Repeatable; both if none."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
-@click.option("--count", type=click.IntRange(1), help="At most so many transfers at full speed.")
+@click.option("--count", type=click.IntRange(1, 10**9), help="At most so many transfers at full speed.")
 @records_option
 def gates(units: tuple[str, ...], families: tuple[str, ...], seed: int, count: int | None, records: Path | None) -> int:
     """Compares the netlists of units with the golden model.

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lnsmadam.console import EXIT_STATUS, as_typed, console, progress_bar, records_option, verdict
+from lnsmadam.console import EXIT_STATUS, FolderPath, as_typed, console, progress_bar, records_option, verdict
 from lnsmadam.golden.floats import FLOATS
 from lnsmadam.golden.format import LNS16, FixedFormat
 from lnsmadam.proof.records import Record, save
@@ -76,7 +76,7 @@ def subject_named(name: str) -> Subject:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
 @click.option(
     "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderPath(),
     default=Path("build/soak"),
     show_default=True,
     help="Keeps what was done: the same command goes on from there.",
@@ -123,13 +123,14 @@ def soak(
         return verdict(False, f"{error.subject} differs from the golden model")
     console().print(_table(subjects, state))
     sampled = sum(state.tallies[s.name].transfers for s in subjects if not s.is_exhaustive)
+    results = sum(tally.results for tally in state.tallies.values())
     found = soak_records(subjects, state, seed, as_typed())
     if records:
         save(records, as_typed(), map(_with_configuration, found, subjects))
     return verdict(
         all(record.passed for record in found),
-        f"{sampled:,} random transfers equal, seed {seed}, in {state.elapsed:.0f} s; state in {state.path}, which a "
-        "new run needs removed.",
+        f"{results:,} results equal, {sampled:,} random transfers, seed {seed}, in {state.elapsed:.0f} s; state in "
+        f"{state.path}, which a new run needs removed.",
     )
 
 

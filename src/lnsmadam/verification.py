@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from lnsmadam.pages import markdown
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
 from lnsmadam.proof.records import Kind, Record, load, other_form
+from lnsmadam.proofs import all_proofs
+from lnsmadam.soak_cli import CASES
 from lnsmadam.units import UNITS
 
 #: What else has evidence, behind the units, with what it is.
@@ -35,23 +38,28 @@ _HEAD = """\
 # Verification
 
 Made by `make verify` from the records of the runs themselves; each line names the command that repeats it (after `make
-test` has set up `.venv`, whose `bin` is on the path). Words:
+test` has set up `.venv`, with its `bin` on the path). What was proved or soaked before is told from what is kept of it,
+while circuit, claim and tools are the same; with `LNSMADAM_CACHE` and `--folder` naming empty folders it is done anew.
+Times are of two cores, some of them shared with other runs. Words:
 
-- **proved**: an SMT solver showed it for all operands and, where there are registers, all reachable states, however
-  both sides pause and whenever reset comes. The circuit is the unit's own. Each kind of statement has a fault planted
-  in one unit that makes it fail (`tests/formal`); those of stages and streams are planted in `multiply`,
-  `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles from power-on, and no longer, is
-  counted by itself, with the cycles.
+- **proved**: a solver showed it for all operands and, where there are registers, all reachable states, however both
+  sides pause and whenever reset comes. The circuit is the unit's own, as Amaranth hands it to Yosys; of some proofs,
+  ABC has first merged what is equal in the two circuits compared (`proof/claim.py` says of which). Each kind of
+  statement has a fault planted in one unit that makes it fail (`tests/formal`); those of stages and streams are planted
+  in `multiply`, `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles from power-on, and no
+  longer, is counted by itself, with the cycles.
 - **every argument**: the compiled Verilog was run on every operand there is and gave what the golden model gives.
 - **sampled**: the same for seeded operands, with the number of them: words of which each is equally likely, and a share
   of corner words (zeros, ones, ends of the range, and their neighbours).
   DIRECTED
-- **worst error**: of the golden model, which the hardware equals, against real numbers in high precision.
+- **worst error**: the largest found of the golden model against real numbers in high precision, over the arguments that
+  the line names: all of them, or so many.
 - **gate level**: the netlist after synthesis, with the vendor cells' models of Yosys, on every argument or sampled.
-- **mutants killed**: of single faults put into the unit's netlist, the share that the bench of `simulate` notices.
-  They are drawn evenly over its cells, wires and source lines; of a large unit they are a sample of all there can be.
-  Faults that a proof shows to change nothing are not counted. Those that survive are listed, with the reason where it
-  is known.
+- **mutants killed**: of single faults put into the unit's netlist, the share that a bench notices: the batch bench of
+  `simulate`, with resets in mid-flow, the number of cycles compared, and at the end every argument where they can be
+  listed. They are drawn evenly over its cells, wires and source lines; of a large unit they are a sample of all there
+  can be. Faults that a proof shows to change nothing are not counted. Those that survive are listed, with the reason
+  where it is known.
 - **toggles**: of the bits of the unit's Verilog, the share that the bench has seen rise and fall; bits proved constant
   are not counted.
 """
@@ -71,6 +79,8 @@ _GAPS = """\
 - LNS16 sums are faithful, not monotone in c, and no proof says so; bfloat16 operands of the fused units are sampled.
 - Icarus Verilog and the netlists run fewer operands than the compiled Verilog; ECP5's block RAM is a model of our own,
   for Yosys has none.
+- The trainer, its frames and its serial line have no gate level, mutants or toggles here; the netlists of the units are
+  from before placing and routing.
 - No board was at hand.
 """
 
@@ -216,6 +226,15 @@ def _provenance(records: Sequence[Record]) -> str:
     return "\n\n".join(parts)
 
 
+@lru_cache(maxsize=1)
+def _proofs() -> dict[str, frozenset[str]]:
+    """The commands of all proofs, by their subject."""
+    commands: dict[str, set[str]] = {}
+    for proof in all_proofs():
+        commands.setdefault(proof.subject, set()).add(f"lnsmadam prove {proof.subject}{' --long' * proof.is_long}")
+    return {subject: frozenset(found) for subject, found in commands.items()}
+
+
 def missing(records: Sequence[Record]) -> list[str]:
     """What ``make verify`` would show and no record does, a line a kind."""
     found = {(record.subject, record.kind, record.command) for record in records}
@@ -224,7 +243,6 @@ def missing(records: Sequence[Record]) -> list[str]:
         return not any((subject, kind, command) in found for kind in kinds for command in commands)
 
     sought: list[tuple[str, list[Kind], Callable[[str], list[str]]]] = [
-        ("proofs", [Kind.PROVED], lambda unit: [f"lnsmadam prove {unit}", f"lnsmadam prove {unit} --long"]),
         ("simulation", [Kind.EXHAUSTIVE, Kind.SAMPLED], lambda unit: [f"lnsmadam simulate {unit}"]),
         ("worst error", [Kind.ERROR], lambda unit: [f"lnsmadam error {unit}"]),
         *(
@@ -235,9 +253,18 @@ def missing(records: Sequence[Record]) -> list[str]:
         ("toggles and branches", [Kind.COVERAGE], lambda unit: [f"lnsmadam coverage {unit}"]),
     ]
     lines = []
+    if unproved := [
+        f"`{subject}`"
+        for subject, commands in _proofs().items()
+        if any(lacks(subject, [Kind.PROVED], command) for command in commands)
+    ]:
+        lines.append(f"proofs in full: {'anything' if len(unproved) == len(_proofs()) else ', '.join(unproved)}")
     for what, kinds, commands in sought:
         if units := [f"`{unit}`" for unit in UNITS if lacks(unit, kinds, *commands(unit))]:
             lines.append(f"{what} in full: {'any unit' if len(units) == len(UNITS) else ', '.join(units)}")
+    soaked = dict.fromkeys(unit for unit, _, _ in CASES.values())
+    if short := [f"`{unit}`" for unit in soaked if lacks(unit, [Kind.EXHAUSTIVE, Kind.SAMPLED], "lnsmadam soak")]:
+        lines.append(f"the long run: {'any unit' if len(short) == len(soaked) else ', '.join(short)}")
     if lacks("trainer", [Kind.SAMPLED], *TRAININGS):
         lines.append("simulation in full: the trainer")
     if lacks("python", [Kind.FUZZ], "make fuzz"):

@@ -52,10 +52,23 @@ def test_only_proofs_are_kept(own_cache, monkeypatch):
         prove(*_below(509))
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{}", "3", "[" * 9999, '{"seconds": 1, "log": ""}', '{"seconds": 1, "log": "DONE (FAIL, rc=2)"}']
+)
+def test_a_damaged_verdict_is_no_proof(text, own_cache, tmp_path):
+    prove(*_below(511))
+    (kept,) = tmp_path.rglob("verdict.json")
+    kept.write_text(text)
+    with pytest.raises(ToolFailed, match="verdict.json is no verdict of a proof, or is damaged: remove its folder"):
+        prove(*_below(511))
+
+
 def test_another_circuit_or_engine_is_proved_again(own_cache, monkeypatch):
     assert prove(*_below(511)).proved
     ran = []
-    monkeypatch.setattr(sby, "run", lambda folder: ran.append(folder) or sby.Verdict(True, 1.0))
+    monkeypatch.setattr(
+        sby, "run", lambda folder: ran.append(folder) or sby.Verdict(True, 1.0, log="DONE (PASS, rc=0)")
+    )
     prove(*_below(512))
     prove(*_below(511), engine="smtbmc --nopresat z3")
     prove(*_below(511), depth=2)

@@ -186,7 +186,7 @@ def test_the_command(small, tmp_path, capsys):
     assert main([*line, "--records", str(tmp_path / "records")]) == 0
     out = capsys.readouterr().out
     assert re.search(r"dot +│ random +│ +10,240 │", out) and re.search(r"sqrt +│ every one +│ +64 │ +64 │", out)
-    assert "10,240 random transfers equal, seed 3" in out
+    assert "10,240 random transfers, seed 3" in out
     records = {record.subject: record for record in load(tmp_path / "records")}
     assert records["dot"].kind is Kind.SAMPLED and records["sqrt"].kind is Kind.EXHAUSTIVE
     assert all(record.passed and record.details["compared"] > 0 for record in records.values())
@@ -238,6 +238,8 @@ def wrong_sqrt_model():
         ("soak --count 1e13", "1e13 is not a whole number from 1"),
         ("soak --count many", "'many' is not a number such as 1e9"),
         ("soak --count inf", "'inf' is not a number such as 1e9"),
+        ("soak --folder ", "'--folder': an empty text names no folder"),
+        ("soak --records ", "'--records': an empty text names no folder"),
         ("soak --seed -1", "--seed"),
         ("soak nothing", "Soak must be of multiply_add_lns16, dot, "),
         ("soak --chunk 1", "--chunk is of one NAME"),
@@ -245,7 +247,8 @@ def wrong_sqrt_model():
     ],
 )
 def test_bad_options(line, reason, capsys):
-    assert main(line.split()) == 2
+    # A blank at the end stands for an empty text.
+    assert main(line.split(" ")) == 2
     error = capsys.readouterr().err
     assert reason in error and error.count("\n") == 1
 
@@ -264,7 +267,7 @@ def test_a_state_of_another_run_is_refused(several, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "3", '{"identity": 1}', "\xff"])
+@pytest.mark.parametrize("damage", ["", "{", "[]", "3", '{"identity": 1}', "\xff", "[" * 9999])
 def test_a_damaged_state_is_refused(damage, several, tmp_path):
     run(several[2:], tmp_path)
     refuses(several[2:], tmp_path, damage)
