@@ -220,9 +220,9 @@ def _provenance(records: Sequence[Record]) -> str:
         for tool, version in record.tools.items():
             versions.setdefault(tool, set()).add(version)
     found = ", ".join(f"{tool} {' and '.join(sorted(own))}" for tool, own in sorted(versions.items()))
-    parts = [f"Found with {found}; the source's digest is `{source_digest()}`."] if now else []
+    parts = [f"Found with {found}; the digest of `golden/` and `hw/` is `{source_digest()}`."] if now else []
     if len(now) < len(records):
-        parts.append(f"{_EARLIER} of an earlier source: found before the last change of it, and not yet again.")
+        parts.append(f"{_EARLIER} of an earlier source: found before `golden/` or `hw/` last changed.")
     return "\n\n".join(parts)
 
 
