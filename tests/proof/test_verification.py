@@ -108,7 +108,7 @@ def test_a_change_of_the_source_marks_what_was_saved_before(tmp_path, capsys, mo
 
 def test_tools_are_named_once():
     found = [replace(record(), tools={"Verilator": version, "numpy": "2.4"}) for version in ("5.1", "5.0", "5.1")]
-    assert "Found with Verilator 5.0 and 5.1, numpy 2.4; the source's digest is" in page(found)
+    assert "Found with Verilator 5.0 and 5.1, numpy 2.4; the digest of `golden/` and `hw/` is" in page(found)
 
 
 def test_sections_hold_claims_commands_and_notes():
