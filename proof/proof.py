@@ -51,6 +51,11 @@ class Proof:
     def __str__(self) -> str:
         return f"{self.subject} {self.name} {self.configuration}"
 
+    @property
+    def command(self) -> str:
+        """What repeats it, and the others of its subject that are as long."""
+        return f"lnsmadam prove {self.subject}{' --long' * self.is_long}"
+
     def describe(self, cycle: Cycle) -> str:
         """The signals of a cycle that have a format, as sign and log, integer or float."""
         return ", ".join(

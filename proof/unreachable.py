@@ -224,10 +224,10 @@ def _constant_after(folder: Path, top: str, outputs: Sequence[int], cycles: int)
         if not other:
             return values
         for n, value in other.items():
-            if value != values[n]:
+            if value != values[n] and n in changed:
+                del values[n]
+            elif value != values[n]:
                 values[n] = value
-                if n in changed:
-                    del values[n]
                 changed.add(n)
     return {}
 

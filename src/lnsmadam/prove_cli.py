@@ -37,11 +37,6 @@ def _result(proof: Proof, verdict: Verdict) -> str:
     return "proved" if cycles is None else f"proved for {cycles} cycles"
 
 
-def _command(proof: Proof) -> str:
-    """What repeats a proof."""
-    return f"lnsmadam prove {proof.subject}{' --long' * proof.is_long}"
-
-
 def _record(proof: Proof, verdict: Verdict) -> Record:
     return Record(
         proof.subject,
@@ -49,7 +44,7 @@ def _record(proof: Proof, verdict: Verdict) -> Record:
         f"{proof.statement} ({proof.configuration})",
         _result(proof, verdict),
         verdict.proved,
-        _command(proof),
+        proof.command,
         verdict.seconds,
         {} if (cycles := _cycles(proof)) is None else {"cycles": cycles},
     )
@@ -67,7 +62,7 @@ def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> i
     """
     proofs = chosen(subjects, with_long=with_long)
     verdicts: list[Verdict] = []
-    of_each = Counter(map(_command, proofs))
+    of_each = Counter(proof.command for proof in proofs)
     by_command: dict[str, list[Record]] = {}
     with progress_bar() as show:
         for done, proof in enumerate(proofs):
@@ -75,7 +70,7 @@ def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> i
             verdict = _verdict(proof)
             verdicts.append(verdict)
             log_piece(f"{proof}: {_result(proof, verdict)}, {verdict.seconds:.1f} s", done + 1, len(proofs))
-            command = _command(proof)
+            command = proof.command
             found = by_command.setdefault(command, [])
             found.append(_record(proof, verdict))
             # All of a command or none: what was proved is not proved again by the next run.

@@ -231,7 +231,7 @@ def _proofs() -> dict[str, frozenset[str]]:
     """The commands of all proofs, by their subject."""
     commands: dict[str, set[str]] = {}
     for proof in all_proofs():
-        commands.setdefault(proof.subject, set()).add(f"lnsmadam prove {proof.subject}{' --long' * proof.is_long}")
+        commands.setdefault(proof.subject, set()).add(proof.command)
     return {subject: frozenset(found) for subject, found in commands.items()}
 
 
