@@ -5,7 +5,8 @@ from lnsmadam.golden.add import AddConfig, add
 from lnsmadam.golden.antilog import Antilog
 from lnsmadam.golden.bf16_multiply_add import Bf16MultiplyAddConfig, bf16_multiply_add
 from lnsmadam.golden.divide import DivideConfig, divide
-from lnsmadam.golden.dot import DotConfig, dot
+from lnsmadam.golden.dot import dot
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.float_to_lns import FloatToLNSConfig, float_to_lns
 from lnsmadam.golden.format import (
     LNS6,

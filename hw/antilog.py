@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory as BlockMemory
 
 from lnsmadam.golden.antilog import antilog_table
-from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.hw.pipeline import Pipeline
 from lnsmadam.hw.tables import logic_table
 

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 
 from lnsmadam.golden.antilog import Antilog
-from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.linear_to_log import MagnitudeLog
 from lnsmadam.golden.log_sum import Memory

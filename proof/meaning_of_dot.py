@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnsmadam.golden.antilog import Antilog
-from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.proof.meaning import (
     SEED,

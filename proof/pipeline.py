@@ -42,7 +42,7 @@ from lnsmadam.golden.add import AddConfig
 from lnsmadam.golden.bf16_multiply_add import Bf16MultiplyAddConfig
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.divide import DivideConfig
-from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.float_to_lns import FloatToLNSConfig
 from lnsmadam.golden.format import LNS16, FixedFormat, LNSFormat
 from lnsmadam.golden.linear_to_log import LinearToLogConfig

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from lnsmadam.golden.add import AddConfig, add
 from lnsmadam.golden.divide import DivideConfig, divide
-from lnsmadam.golden.dot import DotConfig, dot
+from lnsmadam.golden.dot import dot
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.format import LNS8, FixedFormat, LNSFormat, Words, check_words
 from lnsmadam.golden.linear_to_log import LinearToLogConfig, linear_to_log
 from lnsmadam.golden.multiply import MultiplyConfig, multiply

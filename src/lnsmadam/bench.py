@@ -18,7 +18,8 @@ import numpy as np
 from lnsmadam.console import progress_bar
 from lnsmadam.fpga.energy import measure_energy
 from lnsmadam.fpga.synth import measure
-from lnsmadam.golden.dot import DotConfig, dot
+from lnsmadam.golden.dot import dot
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.format import LNS8, LNS16, FixedFormat
 from lnsmadam.golden.log_sum import Memory
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add

@@ -20,9 +20,10 @@ from lnsmadam.golden.bf16_multiply_add import Bf16MultiplyAddConfig, bf16_multip
 from lnsmadam.golden.bf16_multiply_add import directed as directed_bf16_multiply_add
 from lnsmadam.golden.config import UnitConfig
 from lnsmadam.golden.divide import DivideConfig, divide
-from lnsmadam.golden.dot import DotConfig, dot
-from lnsmadam.golden.dot import directed as directed_dot
+from lnsmadam.golden.dot import dot
 from lnsmadam.golden.dot import model as dot_model
+from lnsmadam.golden.dot_config import DotConfig
+from lnsmadam.golden.dot_operands import directed as directed_dot
 from lnsmadam.golden.float_to_lns import FloatToLNSConfig, float_to_lns
 from lnsmadam.golden.float_to_lns import directed as directed_float_to_lns
 from lnsmadam.golden.floats import FloatFormat

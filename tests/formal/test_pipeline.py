@@ -3,7 +3,7 @@ from amaranth.hdl import Module, Signal
 from planted import Greedy, boundary_without_reset
 
 from lnsmadam.golden.divide import DivideConfig
-from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.madam_update import MadamUpdateConfig
 from lnsmadam.golden.multiply_add import MultiplyAddConfig
 from lnsmadam.hw import divide, pipeline

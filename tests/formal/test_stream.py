@@ -4,7 +4,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from planted import Greedy, boundary_without_reset
 
-from lnsmadam.golden.dot import DotConfig
+from lnsmadam.golden.dot_config import DotConfig
 from lnsmadam.golden.multiply import MultiplyConfig
 from lnsmadam.hw import multiply, pipeline
 from lnsmadam.hw.dot import Dot

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from lnsmadam.golden.antilog import Antilog
-from lnsmadam.golden.dot import DotConfig, directed, dot, model
+from lnsmadam.golden.dot import dot, model
+from lnsmadam.golden.dot_config import DotConfig
+from lnsmadam.golden.dot_operands import directed
 from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, SYNAPSE, FixedFormat, LNSFormat
 from lnsmadam.golden.log_sum import Memory
 
