@@ -26,8 +26,8 @@ from lnsmadam.sim.build import cached, scratch_folder
 _RECIPE = "1"
 # Cycles that a run within the assumptions must be able to take, beyond which induction does not look.
 _GOES_ON = 32
-# Ends sby's log where everything holds.
-_PASSED = re.compile(r"DONE \(PASS, rc=0\)")
+# Near the end of sby's log.
+_OUTCOME = re.compile(r"DONE \((\w+), rc=\d+\)")
 # Time units from one cycle to the next in the traces of smtbmc.
 _CYCLE = 10
 
@@ -158,11 +158,17 @@ def _kept(path: Path) -> Verdict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         verdict = Verdict(True, float(content["seconds"]), log=str(content["log"]))
-        if content != {"seconds": verdict.seconds, "log": verdict.log} or not _PASSED.search(verdict.log):
+        if content != {"seconds": verdict.seconds, "log": verdict.log} or _outcome(verdict.log) != "PASS":
             raise ValueError("no log of a proof")
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise ToolFailed(f"{path} is no verdict of a proof, or is damaged: remove its folder to prove again") from None
     return verdict
+
+
+def _outcome(log: str) -> str:
+    """How a run of sby ended, in its own word; nothing where it did not come to an end."""
+    done = _OUTCOME.search(log)
+    return done[1] if done else ""
 
 
 def run(folder: Path) -> Verdict:
@@ -180,8 +186,7 @@ def run(folder: Path) -> Verdict:
         tools.run_all([tools.Job("sby", command, folder, log, environment)])
     seconds = time.perf_counter() - started
     text = log.read_text(encoding="utf-8", errors="replace")
-    done = re.search(r"DONE \((\w+), rc=\d+\)", text)
-    outcome = done[1] if done else ""
+    outcome = _outcome(text)
     if "PREUNSAT" in text:
         raise ToolFailed(f"No values satisfy the assumptions: the proof would say nothing\n{text[-2000:]}")
     if outcome == "TIMEOUT":

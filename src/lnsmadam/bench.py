@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from lnsmadam.console import progress_bar
+from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.fpga.energy import measure_energy
 from lnsmadam.fpga.synth import measure
 from lnsmadam.golden.dot import dot
@@ -297,7 +297,7 @@ def simulation_rates() -> Iterator[tuple[str, str, float, float, str]]:
 
 
 @click.command()
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", type=FolderPath())
 @click.option("--readme", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="File to update.")
 @click.option("--torch", "torch_python", default=sys.executable, help="Interpreter that has PyTorch, a peer.")
 def main(directory: Path, readme: Path | None, torch_python: str) -> None:

@@ -18,7 +18,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.console import progress_bar
+from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.datasets import TASKS
 from lnsmadam.digits import Split
 from lnsmadam.float_network import Adam, Float32, accuracy
@@ -176,7 +176,7 @@ def table(result: dict[str, Damaged]) -> str:
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("build/bit_flips"))
+@click.option("-o", "--output", type=FolderPath(), default=Path("build/bit_flips"))
 @click.option("--preset", default="FX", show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=20, show_default=True)
 @click.option("--document", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Page to update.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lnsmadam.console import progress_bar
+from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
 from lnsmadam.fpga.trainer.boards import trainer_board
@@ -16,7 +16,7 @@ from lnsmadam.units import UNITS
 
 @click.command()
 @click.option("--board", required=True, help=f"One of {', '.join(BOARDS)}.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("-o", "--output", type=FolderPath(), required=True)
 @click.option(
     "--design",
     type=click.Choice(["trainer", "units"]),

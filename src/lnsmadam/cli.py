@@ -16,7 +16,7 @@ import click
 from rich.table import Table
 
 from lnsmadam.build_cli import build
-from lnsmadam.console import EXIT_STATUS, as_typed, console, progress_bar, records_option, verdict
+from lnsmadam.console import EXIT_STATUS, FolderPath, as_typed, console, progress_bar, records_option, verdict
 from lnsmadam.coverage_cli import coverage
 from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.error_cli import error_of, error_of_all
@@ -99,7 +99,7 @@ _interface_option = click.option(
 def _generate(unit: Unit) -> click.Command:
     @click.command(unit.name, help=f"Writes {unit.name}.v and {unit.name}.json: {unit.computes}.")
     @unit_options(unit)
-    @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+    @click.option("-o", "--output", type=FolderPath(), default=".", show_default=True)
     @_interface_option
     def command(config: UnitConfig, output: Path, interface: str) -> None:
         for path in emit(unit.build(config), Interface(interface)).write(output):
@@ -115,7 +115,7 @@ def _simulate(unit: Unit) -> click.Command:
     @unit_options(unit)
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
     @click.option("--count", type=click.IntRange(1), help="At most so many transfers in the volume run.")
-    @click.option("--waves", type=click.Path(file_okay=False, path_type=Path), help="Folder for a waveform.")
+    @click.option("--waves", type=FolderPath(), help="Folder for a waveform.")
     @netlist_option
     @records_option
     def command(
@@ -166,7 +166,7 @@ def _vectors(unit: Unit) -> click.Command:
     @unit_options(unit)
     @click.option("-n", "--count", type=click.IntRange(1, MAX_VECTORS), default=DEFAULT_VECTORS, show_default=True)
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
-    @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+    @click.option("-o", "--output", type=FolderPath(), default=".", show_default=True)
     @_interface_option
     def command(config: UnitConfig, count: int, seed: int, output: Path, interface: str) -> None:
         emitted, model = emit(unit.build(config), Interface(interface)), unit.model(config)
@@ -191,7 +191,7 @@ def _synth(unit: Unit) -> click.Command:
     @click.option("--dsp/--no-dsp", default=False, show_default=True, help="Whether DSP blocks may be used.")
     @click.option("--bram/--no-bram", default=True, show_default=True, help="Whether block RAM may be used.")
     @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="File for the figures.")
-    @click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Folder for scripts and logs.")
+    @click.option("--work", type=FolderPath(), help="Folder for scripts and logs.")
     def command(
         config: UnitConfig,
         targets: tuple[str, ...],
@@ -314,7 +314,7 @@ for _command in (build, coverage, gates, soak, prove, page_command, *COMMANDS):
 
 
 @cli.command()
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default="build/demo")
+@click.option("-o", "--output", type=FolderPath(), default="build/demo")
 def demo(output: Path) -> int:
     """Trains on digits, replays the real operands through the Verilog, and writes a report."""
     try:

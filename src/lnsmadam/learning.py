@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from lnsmadam.console import progress_bar
+from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.datasets import TASKS, Task
 from lnsmadam.digits import HALVED_AT, Progress, Split, halvings
 from lnsmadam.float_network import train_adam
@@ -325,7 +325,7 @@ def curves_plot(result: Measurement, task: str) -> str:
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("build/learning"))
+@click.option("-o", "--output", type=FolderPath(), default=Path("build/learning"))
 @click.option("--seeds", type=click.IntRange(2), default=20, show_default=True)
 @click.option("--document", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Page to update.")
 def main(output: Path, seeds: int, document: Path | None) -> None:

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lnsmadam.console import as_typed, records_option
+from lnsmadam.console import FolderPath, as_typed, records_option
 from lnsmadam.datasets import TASKS
 from lnsmadam.fpga.boards import DEFAULT_BAUD
 from lnsmadam.fpga.build import check_baud
@@ -252,7 +252,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("trainer", help="Writes trainer.v and trainer.json: a network that learns, and its machine.")
 @machine_options
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+@click.option("-o", "--output", type=FolderPath(), default=".", show_default=True)
 def generate_trainer(preset: str, sizes: tuple[int, ...], lanes: int, output: Path) -> None:
     from lnsmadam.golden.trainer.machine import TrainerConfig
     from lnsmadam.hw.trainer.core import Trainer

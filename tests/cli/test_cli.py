@@ -94,6 +94,15 @@ def test_refused_in_one_line(line, tmp_path, monkeypatch, capsys):
     gc.collect()
 
 
+@pytest.mark.parametrize(
+    "line", ["generate sqrt -o", "simulate sqrt --waves", "synth sqrt --work", "demo -o", "generate trainer -o"]
+)
+def test_an_empty_text_is_no_folder(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(main([*line.split(), ""]), *capsys.readouterr(), "an empty text names no folder")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("line", TYPED)
 def test_refused_as_typed(line, typed, tmp_path):
     done = typed(line, tmp_path)

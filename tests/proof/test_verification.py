@@ -9,7 +9,7 @@ from lnsmadam import verification
 from lnsmadam.cli import main
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
-from lnsmadam.proof.records import Kind, Record, save, save_by_command
+from lnsmadam.proof.records import CLAIMS, Kind, Record, save, save_by_command
 from lnsmadam.soak_cli import CASES
 from lnsmadam.units import UNITS
 from lnsmadam.verification import OTHERS, TRAININGS, gaps, missing, page, summary
@@ -144,6 +144,7 @@ def everything():
     for unit in UNITS:
         for kind in (Kind.EXHAUSTIVE, Kind.ERROR, Kind.MUTATION, Kind.COVERAGE):
             yield record(kind, subject=unit)
+        yield replace(record(subject=unit), claim=CLAIMS["icarus"])
         for family in FAMILIES:
             yield replace(record(Kind.GATES, subject=unit), command=f"lnsmadam gates {unit} --family {family}")
     for subject in (*UNITS, "trainer", "frames", "uart"):
@@ -164,7 +165,7 @@ def test_what_is_missing_is_computed():
         (line,) = missing([other for other in whole if other is not left_out])
         assert left_out.subject in OTHERS or line.endswith(f": `{left_out.subject}`")
     short = [replace(r, command=f"{r.command} --count 1") if r.kind is Kind.MUTATION else r for r in whole]
-    assert missing(short) == ["mutants in full: any unit"]
+    assert missing(short) == ["mutants in full: anything"]
     text = gaps([r for r in whole if (r.subject, r.kind) != ("dot", Kind.EXHAUSTIVE)])
     assert "- Not run on every argument in the default configuration: `dot`." in text
     assert "- No record of simulation in full: `dot`." in text and max(map(len, text.splitlines())) <= 120
