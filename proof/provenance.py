@@ -1,42 +1,118 @@
-"""Of what a piece of evidence is: a digest of the circuits' source, and the versions of the tools that found it."""
+"""Of what a piece of evidence is: a digest of the source of what it is about, and the versions of the tools that found
+it.
 
+The source of a unit is its golden model, its hard operands, its hardware and the emitter, and all that these import: a
+change of one unit leaves what is known of the others as it is. Not what attacks it, in ``sim`` and ``proof``, whose own
+tests say whether it can.
+"""
+
+import ast
 import hashlib
 import importlib.metadata
-from collections.abc import Callable
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from lnsmadam.fpga import tools
 from lnsmadam.hw.toolchain import ToolError
 from lnsmadam.sim.tools import verilator
 
-#: What evidence is of: the circuits and their model. Not what attacks them, whose own tests say whether it can.
-FOLDERS = ("golden", "hw")
+#: The parts of the package that a source can lie in.
+FOLDERS = ("golden", "hw", "sim", "fpga")
+#: Files and folders that a subject begins with.
+_ROOTS: Mapping[str, tuple[str, ...]] = {
+    "trainer": ("golden/trainer", "hw/trainer"),
+    "frames": ("fpga/trainer/receiver.py", "fpga/trainer/sender.py", "fpga/trainer/server.py"),
+    "uart": ("fpga/uart.py",),
+    "python": FOLDERS,
+}
+#: The same of a unit, which has those of them that exist.
+_UNIT = ("golden/{subject}.py", "golden/{subject}_operands.py", "hw/{subject}.py")
+_EMITTER = "hw/emit.py"
 _SUFFIXES = (".py", ".json")
 #: Digits of a digest; enough to tell two sources apart.
 _DIGITS = 16
 
+#: Contents by path below the root, with slashes.
+Files = Mapping[str, bytes]
 
-def digest(root: Path) -> str:
-    """A digest of the source below a folder that has :data:`FOLDERS` in it: of the files' names and contents, without
-    regard to how lines end, so that it is the same on all machines and in a wheel."""
-    found = hashlib.sha256()
-    files = {
-        path.relative_to(root).as_posix(): path
+
+def read_files(root: Path) -> Files:
+    """The source below a folder that has :data:`FOLDERS` in it, without regard to how lines end: the same on all
+    machines and in a wheel."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
         for folder in FOLDERS
-        for path in (root / folder).rglob("*")
+        for path in sorted((root / folder).rglob("*"))
         if path.suffix in _SUFFIXES
     }
-    for name, path in sorted(files.items()):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        found.update(f"{name} {len(content)}\n".encode() + content)
+
+
+def files_of(subject: str, files: Files) -> list[str]:
+    """The paths of a subject's source, sorted.
+
+    Raises
+    ------
+    ValueError
+        There is no source of that subject.
+    """
+    roots = _ROOTS.get(subject) or tuple(root.format(subject=subject) for root in _UNIT)
+    todo = [path for path in files if any(path == root or path.startswith(f"{root}/") for root in roots)]
+    if not todo:
+        raise ValueError(f"There is no source of {subject!r}")
+    todo.append(_EMITTER)
+    found: set[str] = set()
+    while todo:
+        path = todo.pop()
+        if path not in found and path in files:
+            found.add(path)
+            todo += _read_by(path, files) if path.endswith(".py") else ()
+    return sorted(found)
+
+
+def _read_by(path: str, files: Files) -> Iterator[str]:
+    """What a module imports of the package, and the data in its own folder that it names."""
+    yield from _imports(files[path])
+    folder = path.rpartition("/")[0]
+    for other in files:
+        name = other.removeprefix(f"{folder}/")
+        if name.endswith(".json") and "/" not in name and name.encode() in files[path]:
+            yield other
+
+
+@cache
+def _imports(content: bytes) -> tuple[str, ...]:
+    """Paths that a module's imports of the package may mean: a name is a module, or something that a module has."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(
+        f"{name.removeprefix('lnsmadam.').replace('.', '/')}.py" for name in names if name.startswith("lnsmadam.")
+    )
+
+
+def digest(paths: Iterable[str], files: Files) -> str:
+    """A digest of the names and contents of some files."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path} {len(files[path])}\n".encode() + files[path])
     return found.hexdigest()[:_DIGITS]
 
 
 @lru_cache(maxsize=1)
-def source_digest() -> str:
-    """The digest of the source as it was when this process first asked: later changes are not of what it runs."""
-    return digest(Path(__file__).parents[1])
+def read_source() -> Files:
+    """The source as it was when this process first asked: later changes are not of what it runs."""
+    return read_files(Path(__file__).parents[1])
+
+
+@lru_cache
+def source_digest(subject: str) -> str:
+    """The digest of a subject's source: of a unit, or of ``trainer``, ``frames``, ``uart``, ``python`` (the whole)."""
+    files = read_source()
+    return digest(files_of(subject, files), files)
 
 
 _VERSIONS: dict[str, Callable[[], str]] = {

@@ -82,8 +82,8 @@ class Record:
         Anything more, of JSON types: survivors, operands, uncovered lines. What the verification page reads is typed:
         :data:`DETAILS`.
     source : str
-        Digest of the source that it is of (:func:`~lnsmadam.proof.provenance.source_digest`); given by :func:`save`,
-        as what follows is.
+        Digest of its subject's source (:func:`~lnsmadam.proof.provenance.source_digest`); given by :func:`save`, as
+        what follows is.
     date : str
         Day of the run, ``2026-11-24``.
     tools : dict
@@ -159,7 +159,7 @@ def save(folder: Path, command: str, records: Iterable[Record]) -> Path:
     for record in records:
         stamped = dataclasses.replace(
             record,
-            source=source_digest(),
+            source=source_digest(record.subject),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             tools={name: tool_version(name) for name in _TOOLS[record.kind]},
         )

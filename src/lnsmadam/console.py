@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lnsmadam.proof.provenance import source_digest
+from lnsmadam.proof.provenance import read_source
 
 #: Seconds between two lines of a long run whose progress goes to a log.
 LOG_SECONDS = 30.0
@@ -44,7 +44,7 @@ def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) ->
     except OSError as error:
         raise click.BadParameter(f"{value} cannot be written: {error.strerror}", ctx, param) from None
     # The records are of the source that runs, not of one that changes meanwhile.
-    source_digest()
+    read_source()
     return value
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnsmadam.golden.adam_operands import directed as directed_adam_update
 from lnsmadam.golden.adam_update import AdamUpdateConfig, adam_update
+from lnsmadam.golden.adam_update_operands import directed as directed_adam_update
 from lnsmadam.golden.add import AddConfig, add
 from lnsmadam.golden.add import directed as directed_add
 from lnsmadam.golden.antilog import Antilog

@@ -60,6 +60,8 @@ Times are of two cores, some of them shared with other runs. Words:
   listed. They are drawn evenly over its cells, wires and source lines; of a large unit they are a sample of all there
   can be. Faults that a proof shows to change nothing are not counted. Those that survive are listed, with the reason
   where it is known.
+- **source**: a digest of a unit's golden model, its hard operands and its hardware, and of all that these import
+  (`proof/provenance.py`): two pages that show the same speak of the same circuit. The benches are not part of it.
 - **toggles**: of the bits of the unit's Verilog, the share that the bench has seen rise and fall; bits proved constant
   are not counted.
 """
@@ -100,7 +102,7 @@ _EARLIER = "†"
 
 
 def _is_earlier(record: Record) -> bool:
-    return record.source != source_digest()
+    return record.source != source_digest(record.subject)
 
 
 def _usual(subject: str) -> frozenset[str]:
@@ -220,9 +222,9 @@ def _provenance(records: Sequence[Record]) -> str:
         for tool, version in record.tools.items():
             versions.setdefault(tool, set()).add(version)
     found = ", ".join(f"{tool} {' and '.join(sorted(own))}" for tool, own in sorted(versions.items()))
-    parts = [f"Found with {found}; the digest of `golden/` and `hw/` is `{source_digest()}`."] if now else []
+    parts = [f"Found with {found}; the digest of its source stands below each subject's table."] if now else []
     if len(now) < len(records):
-        parts.append(f"{_EARLIER} of an earlier source: found before `golden/` or `hw/` last changed.")
+        parts.append(f"{_EARLIER} of an earlier source: found before what its subject is made of last changed.")
     return "\n\n".join(parts)
 
 
@@ -354,6 +356,8 @@ def section(subject: str, records: Iterable[Record]) -> str:
         what[0].upper() + what[1:] + ".",
         markdown(("", "claim", "found", "time", "command"), rows),
     ]
+    if any(not _is_earlier(record) for record in own):
+        parts.append(f"Source: `{source_digest(subject)}`.")
     return "\n\n".join([*(part.strip() for part in parts), *(["\n".join(notes)] if notes else [])])
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lnsmadam.golden.adam_operands import directed
 from lnsmadam.golden.adam_update import AdamUpdateConfig, adam_update, epsilon_of, lr_of
+from lnsmadam.golden.adam_update_operands import directed
 from lnsmadam.golden.floats import BFLOAT16, FLOAT32, FloatFormat
 
 CONFIGS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnsmadam.golden.adam_operands import directed
 from lnsmadam.golden.adam_update import AdamUpdateConfig
+from lnsmadam.golden.adam_update_operands import directed
 from lnsmadam.golden.floats import FLOAT32, FloatFormat
 from lnsmadam.hw import adam_update as hardware
 from lnsmadam.hw.emit import emit

@@ -30,7 +30,7 @@ COMMANDS = {
 def record(kind=Kind.SAMPLED, passed=True, more="", subject="add", **details):
     """Of the present source; ``more`` options of its command."""
     command = COMMANDS[kind].replace("add", subject) + more
-    return Record(subject, kind, "a | b", "1,024 equal", passed, command, 3.2, details, source=source_digest())
+    return Record(subject, kind, "a | b", "1,024 equal", passed, command, 3.2, details, source=source_digest(subject))
 
 
 def cells(*records, subject="add"):
@@ -93,22 +93,22 @@ def test_what_is_of_an_earlier_source_is_marked():
     assert found[Kind.ERROR] == "0.5" and found[Kind.MUTATION] == "99 % †"
     text = page([now, earlier])
     assert "\n| worst error | a" in text and "\n| mutants killed † | a" in text
-    assert text.count("† of an earlier source") == 1 and source_digest() in text
-    assert "†" not in page([now]) and source_digest() not in page([earlier])
+    assert text.count("† of an earlier source") == 1 and source_digest("add") in text
+    assert "†" not in page([now]) and source_digest("add") not in page([earlier])
 
 
 def test_a_change_of_the_source_marks_what_was_saved_before(tmp_path, capsys, monkeypatch):
     save(tmp_path, "x", [record()])
     assert main(["page", "--records", str(tmp_path)]) == 0
     assert "†" not in capsys.readouterr().out
-    monkeypatch.setattr(verification, "source_digest", lambda: "another")
+    monkeypatch.setattr(verification, "source_digest", lambda subject: "another")
     assert main(["page", "--records", str(tmp_path)]) == 0
     assert "| sampled † | a" in capsys.readouterr().out
 
 
 def test_tools_are_named_once():
     found = [replace(record(), tools={"Verilator": version, "numpy": "2.4"}) for version in ("5.1", "5.0", "5.1")]
-    assert "Found with Verilator 5.0 and 5.1, numpy 2.4; the digest of `golden/` and `hw/` is" in page(found)
+    assert "Found with Verilator 5.0 and 5.1, numpy 2.4; the digest of its source stands" in page(found)
 
 
 def test_sections_hold_claims_commands_and_notes():
@@ -193,7 +193,7 @@ def test_status(records, status, tmp_path, capsys):
 
 def test_what_cannot_be_a_page_is_one_line(tmp_path, capsys):
     with pytest.raises(ValueError, match="nobody, which is no unit"):
-        page([record(subject="nobody")])
+        page([replace(record(), subject="nobody")])
     (tmp_path / "x.json").write_text("[")
     for folder, reason in ((tmp_path, "x.json does not hold records"), (tmp_path / "none", "none' does not exist")):
         assert main(["page", "--records", str(folder)]) == 2
