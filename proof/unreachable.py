@@ -23,7 +23,9 @@ _OPEN = "~open"
 _SWEEP = "strash\nifraig\ndc2\nfraig\ndc2\nmap\n"
 #: What the solver may take for a claim about several bits, which is then divided; a bit alone is given up.
 _SECONDS_EACH = 60
-_SIMPLIFY = ("opt -full", "opt_clean -purge")
+# Registers stay: one that takes only its own value, from any state, would become an x, and what hangs on it constant.
+_OPT = "opt -full -noff"
+_SIMPLIFY = (_OPT, "opt_clean -purge")
 _KEEP = ("write_rtlil cone.il", "write_json open.json")
 # What Yosys writes in the place of a net's number.
 _CONSTANT = ("0", "1", "x")
@@ -183,7 +185,7 @@ def _settled(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
     circuit = _read(folder, top, text)
     (folder / "open.il").write_text(_with_outputs(circuit, top, list(signals.values())), encoding="utf-8")
     # From any state: what registers begin with is not asked.
-    steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", "opt -full"]
+    steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", _OPT]
     # What the bits do not depend on only costs the solver time.
     steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", *_SIMPLIFY, "dffunmap", "opt_clean"]
     yosys(folder, *steps, *_KEEP)

@@ -1,5 +1,6 @@
 """``lnsmadam mutate``: faults in a unit's netlist, and how many of them the bench notices."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,12 @@ def reasons(mutated: Mutated, outcome: Outcome) -> dict[Mutant, str | None]:
     return {mutant: reason(mutated.netlist, mutant) for mutant in outcome.survivors}
 
 
-def _notes(why: Mapping[Mutant, str | None]) -> list[str]:
-    return [f"survives: {mutant}: {text or 'not explained'}" for mutant, text in why.items()]
+def _notes(outcome: Outcome, why: Mapping[Mutant, str | None]) -> list[str]:
+    proofs = Counter(outcome.equivalent.values())
+    return [
+        *(f"survives: {mutant}: {text or 'not explained'}" for mutant, text in why.items()),
+        *(f"{count} proved to change nothing: {how}" for how, count in proofs.most_common()),
+    ]
 
 
 def record_of(unit: str, outcome: Outcome, why: Mapping[Mutant, str | None], command: str) -> Record:
@@ -49,7 +54,7 @@ def record_of(unit: str, outcome: Outcome, why: Mapping[Mutant, str | None], com
         outcome.share >= TARGET,
         command,
         outcome.seconds,
-        {"short": f"{outcome.share:.1%} of {outcome.counted}", "notes": _notes(why),
+        {"short": f"{outcome.share:.1%} of {outcome.counted}", "notes": _notes(outcome, why),
          "killed": len(outcome.killed), "equivalent": len(outcome.equivalent), "survivors": len(outcome.survivors),
          "unexplained": unexplained},
     )  # fmt: skip
@@ -77,7 +82,7 @@ def mutate_command(unit: Unit) -> click.Command:
         table.add_row(*(str(len(found)) for found in counts), f"{outcome.share:.1%}")
         console().print(table)
         why = reasons(mutated, outcome)
-        for note in _notes(why):
+        for note in _notes(outcome, why):
             click.echo(note)
         if records:
             save(records, as_typed(), [record_of(unit.name, outcome, why, as_typed())])

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from lnsmadam.cli import main
+from lnsmadam.hw.emit import Emitted
 from lnsmadam.proof.hdl_coverage import Coverage, coverage_record, measure, read_counts
 from lnsmadam.proof.records import Kind, load
 from lnsmadam.proof.unreachable import Place, prove_unreachable
@@ -83,6 +84,18 @@ def test_what_is_reached_is_not_proved_out_of_reach():
     places = [Place("", "log_1", bit, 1) for bit in range(8)]
     places += [Place("", "", 0, line, arm) for line in taken for arm in ("if", "else")]
     assert prove_unreachable(emitted, places) == set()
+
+
+def test_what_hangs_on_a_register_that_is_never_written_is_not_constant():
+    """What is asked is what holds from any state, and from some of them it is 1."""
+    emitted = MULTIPLY.emit(MULTIPLY.configure({}))
+    ready = emitted.manifest["inputs"][0]["ready"]
+    planted = (
+        f"reg kept = 1'h1;\n  wire seen;\n  assign seen = kept & {ready};\n  always @(posedge clk) kept <= kept;\n"
+    )
+    head, semicolon, body = emitted.verilog.partition(";\n")
+    emitted = Emitted(f"{head}{semicolon}  {planted}{body}", emitted.manifest)
+    assert prove_unreachable(emitted, [Place("", name, 0, 1) for name in ("kept", "seen")]) == set()
 
 
 def test_reasons_explain_and_go_stale():

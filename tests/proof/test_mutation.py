@@ -9,10 +9,12 @@ import pytest
 from lnsmadam import console
 from lnsmadam.cli import main
 from lnsmadam.golden.format import LNS6
+from lnsmadam.hw.emit import Emitted
 from lnsmadam.mutate_cli import reasons, record_of
 from lnsmadam.proof.equivalence import equivalent
-from lnsmadam.proof.mutation import PLAN, Bench, Mutant, Outcome, attack, mutate
+from lnsmadam.proof.mutation import PLAN, Bench, Mutant, Mutated, Outcome, attack, mutate
 from lnsmadam.proof.records import load
+from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.batch import BatchUnit
 from lnsmadam.units import UNITS
 
@@ -172,6 +174,39 @@ def test_what_no_operand_leads_to_is_proved_the_same():
     mutated, found = of_wires("linear_to_log", "log_limit_table_6[0]", "log_limit_table_12[0]")
     same = [mutant for mutant in found if mutant.mode == "const0" and mutant.port == "Y[0]"]
     assert same and all("pipeline has filled" in (equivalent(mutated, mutant) or "") for mutant in same)
+
+
+STUCK = """
+module stuck(input clk, input rst, input [1:0] i__payload, input i__valid, output i__ready,
+             output o__valid, input o__ready, output reg o__payload);
+  reg valid_1 = 0, valid_2 = 0, a_1 = 0, b_1 = 0, choice_1 = 0;
+  initial o__payload = 0;
+  assign i__ready = ~valid_2 | o__ready | rst;
+  assign o__valid = valid_2;
+  always @(posedge clk) begin
+    if (i__ready) begin
+      a_1 <= i__payload[0];
+      choice_1 <= i__payload[1];
+      o__payload <= choice_1 ? b_1 : a_1;
+      valid_1 <= i__valid;
+      valid_2 <= valid_1;
+    end
+    if (i__ready) b_1 <= i__payload[0];
+    if (rst) begin valid_1 <= 0; valid_2 <= 0; end
+  end
+endmodule
+"""
+
+
+def test_a_register_that_is_never_written_again_is_not_whatever_hides_it(tmp_path):
+    """Both registers have the same bit; one of them keeps what it begins with."""
+    (tmp_path / "stuck.v").write_text(STUCK)
+    yosys(tmp_path, "read_verilog stuck.v", "proc", "opt_clean", "write_rtlil stuck.il")
+    netlist = (tmp_path / "stuck.il").read_text()
+    (cell,) = re.findall(r"  cell \$mux (\S+)\n(?:(?!  end\n).*\n)*    connect \\Y \$0\\b_1\[0:0\]\n", netlist)
+    emitted = Emitted("", {"top": "stuck", "reset": "rst", "latency": 2})
+    options = f"-mode const0 -module stuck -cell {cell} -port S -portbit 0"
+    assert equivalent(Mutated(netlist, emitted, 1, ()), Mutant(1, options, "const0", cell, "S[0]", "", (), "")) is None
 
 
 def test_every_argument_is_tried_from_reset():
