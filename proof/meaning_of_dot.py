@@ -7,6 +7,8 @@ log against that of the fixed-point sum.
 
 import dataclasses
 import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -53,28 +55,46 @@ class _Dot:
         self.fixed = dataclasses.replace(config, lns_result=None, pipeline=config.min_pipeline)
         promise = config.guarantee()
         self.relative, self.least = promise["max_antilog_error"], promise["least_bit"]
+        self.largest = min(self.fixed.accumulator.maximum, self.fixed.result.maximum) * self.least
         if config.antilog is Antilog.TABLE:
             # Its entries are rounded to nearest.
             self.relative = min(self.relative, 2.0 ** -(config.mantissa_bits + 1))
 
     # The fixed-point sum.
 
-    def sums(self, columns: Columns) -> tuple[Reals, Reals, Reals, npt.NDArray[np.bool_]]:
-        """Result, real result, sum of the products' magnitudes, and whether nothing overflowed; a row a vector."""
+    def errors(self, columns: Columns, allowed: Callable[[Reals, Reals, int], Reals]) -> Reals:
+        """Errors of the results that did not overflow as shares of what is ``allowed`` of sum, sum of magnitudes and
+        length; infinity where by the real sums there was an overflow or there was none, and the flag says else, and
+        where the result of an overflow is not at an end of its range."""
         products = self.operand.decode(columns["a"]) * self.operand.decode(columns["b"])
-        result, overflow = self.golden(self.fixed, columns["a"], columns["b"])
-        return self.fixed.result.decode(result), products.sum(axis=1), np.abs(products).sum(axis=1), overflow == 0
+        got, overflow = self.golden(self.fixed, columns["a"], columns["b"])
+        length = products.shape[1]
+        real, magnitude = products.sum(axis=1), np.abs(products).sum(axis=1)
+        # After each transfer; the last may be short.
+        ends = np.minimum(np.arange(self.config.lanes, length + self.config.lanes, self.config.lanes), length) - 1
+        reach = np.abs(np.cumsum(products, axis=1)[:, ends])
+        slack = self.bound(magnitude, length)
+        highest = self.fixed.accumulator.maximum * self.least
+        left = (reach.max(axis=1) > highest + slack + self.least) | (reach[:, -1] > self.largest + slack + self.least)
+        stayed = (reach.max(axis=1) < highest - slack) & (reach[:, -1] < self.largest - slack)
+        result = self.fixed.result.decode(got)
+        inside = (self.fixed.result.minimum * self.least < result) & (result < self.fixed.result.maximum * self.least)
+        found = np.where(overflow, 0.0, np.abs(result - real) / allowed(real, magnitude, length))
+        return np.where(np.where(overflow, stayed | inside, left), np.inf, found)
+
+    def bound(self, magnitude: Any, length: int) -> Any:
+        """What is promised of a sum."""
+        return self.relative * magnitude + length * self.least
 
     def exact_sum(self, operands: Operands) -> tuple[Any, Any, Any]:
-        """The first three of them, of mpmath, for one vector."""
+        """Result, real result and sum of the products' magnitudes, of mpmath, for one vector."""
         pairs = zip(operands["a"], operands["b"], strict=True)
         products = [value(self.operand, a) * value(self.operand, b) for a, b in pairs]
         result, _ = self.golden(self.fixed, operands["a"], operands["b"])
         return value(self.fixed.result, int(result)), mpmath.fsum(products), mpmath.fsum(abs(x) for x in products)
 
     def mantissa_errors(self, columns: Columns) -> Reals:
-        got, real, _, inside = self.sums(columns)
-        return np.where(inside, np.abs(got / real - 1), 0.0)
+        return self.errors(columns, lambda real, magnitude, length: np.abs(real))
 
     def mantissa_case(self, operands: Operands) -> Case:
         got, real, _ = self.exact_sum(operands)
@@ -82,13 +102,11 @@ class _Dot:
 
     def share_errors(self, columns: Columns) -> Reals:
         """Errors as shares of what is promised of the vector."""
-        got, real, magnitude, inside = self.sums(columns)
-        length = columns["a"].shape[1]
-        return np.where(inside, np.abs(got - real) / (self.relative * magnitude + length * self.least), 0.0)
+        return self.errors(columns, lambda real, magnitude, length: self.bound(magnitude, length))
 
     def share_case(self, operands: Operands) -> Case:
         got, real, magnitude = self.exact_sum(operands)
-        return Case(got, real, self.relative * magnitude + len(operands["a"]) * mpmath.mpf(self.least))
+        return Case(got, real, self.bound(magnitude, len(operands["a"])))
 
     # The log of it.
 
@@ -112,11 +130,15 @@ class _Dot:
         return {name: column[:, None] for name, column in zip("ab", words, strict=True)}
 
     def remainders(self) -> Arguments | None:
-        """Products of one octave, the largest; none where the accumulator cuts off bits of a mantissa there."""
+        """Products of one octave, the largest that does not overflow; none where the accumulator cuts off bits of a
+        mantissa there."""
         top, base_factor = 2 * self.operand.code_max, self.config.base_factor
-        if top // base_factor - 1 + self.config.accumulator.fraction_bits < self.config.mantissa_bits:
+        highest = math.log2(self.largest / (1 + self.relative)) * base_factor
+        top -= max(math.ceil((top - highest) / base_factor), 0) * base_factor
+        least, fraction_bits = 2 * self.operand.code_min, self.config.accumulator.fraction_bits
+        if top < least or top // base_factor - 1 + fraction_bits < self.config.mantissa_bits:
             return None
-        octave = top - np.arange(min(base_factor, top - 2 * self.operand.code_min + 1))
+        octave = top - np.arange(min(base_factor, top - least + 1))
         return table("all {count} remainders", self.pairs(octave))
 
     def products_and_vectors(self) -> tuple[Arguments, Arguments]:

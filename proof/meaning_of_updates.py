@@ -291,13 +291,17 @@ class _Adam:
         return np.asarray(np.where(below == 0, 0.0, x["lr"] * m / np.where(below == 0, 1.0, below)))
 
     def step_errors(self, columns: Columns) -> Reals:
+        """Distances in steps; where there is no step, infinity unless the weight stays."""
         x, results = self.values(columns), self.results(columns)
-        step, weight = self.step(x, results), results["weight"]
-        counts = x["valid"] & (step != 0) & np.isfinite(weight)
-        weight = np.where(counts, weight, 0.0)
-        slack = np.ldexp(0.5, last_place(BFLOAT16, weight))
-        distance = np.abs(weight - (x["weight"] - step)) - slack
-        return np.where(counts, np.maximum(distance, 0.0) / np.abs(np.where(counts, step, 1.0)), 0.0)
+        step = self.step(x, results)
+        want, weight = x["weight"] - step, np.clip(results["weight"], -_BEHIND, _BEHIND)
+        # An infinity is right beyond the largest number, and else as wrong as the number behind that; a NaN is wrong.
+        weight = np.where((np.abs(weight) == _BEHIND) & (want * np.sign(weight) > _BEHIND), want, weight)
+        slack = np.ldexp(0.5, last_place(BFLOAT16, np.nan_to_num(weight)))
+        distance = np.maximum(np.abs(weight - want) - slack, 0.0)
+        moves = step != 0
+        found = np.where(moves, distance / np.abs(np.where(moves, step, 1.0)), np.where(weight == want, 0.0, np.inf))
+        return np.where(x["valid"], found, 0.0)
 
     def step_case(self, operands: Operands) -> Case:
         columns = {field: np.array([word]) for field, word in operands.items()}
@@ -309,6 +313,8 @@ class _Adam:
 
 
 _NORMAL = 2.0**-126
+# The number behind the largest finite one.
+_BEHIND = 2.0 ** (BFLOAT16.bias + 1)
 
 
 class _Made:

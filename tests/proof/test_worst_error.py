@@ -76,6 +76,50 @@ def test_every_promise_is_kept_and_every_fault_is_seen(name, small_samples):
             assert not search(broken).passed, broken.what
 
 
+@pytest.mark.parametrize("flag", [0, 1])
+@pytest.mark.parametrize("options", ["", "--accumulator 20:8 --result 12:8 --lanes 2", "--accumulator 14:8 --lanes 3"])
+def test_an_overflow_is_what_the_real_sums_say(options, flag):
+    """A flag that is always raised must not excuse its results, nor one that never is."""
+
+    def wrong(config, a, b):
+        result, overflow = UNITS["dot"].golden(config, a, b)
+        return result, np.full_like(overflow, flag)
+
+    for right, broken in zip(measures("dot", options), measures("dot", options, wrong), strict=True):
+        found = search(right)
+        assert found.passed and found.error > 0, str(found)
+        # Nothing overflows the default accumulator, and the mantissas are of products that do not.
+        assert search(broken).passed == (flag == 0 and (not options or right.what == "mantissa")), broken.what
+
+
+def test_what_an_overflow_gives_is_an_end_of_the_range():
+    def wrong(config, a, b):
+        result, overflow = UNITS["dot"].golden(config, a, b)
+        return np.where(overflow, result ^ result.dtype.type(1), result), overflow
+
+    failed = [not search(measure).passed for measure in measures("dot", "--accumulator 16:8", wrong)]
+    assert failed == [False, True, True]
+
+
+@pytest.mark.parametrize("word", [0x7FC0, 0x7F80, 0xFF80])
+def test_a_weight_that_is_no_number_is_no_step(word, small_samples):
+    def wrong(config, *words):
+        weight, *rest = UNITS["adam_update"].golden(config, *words)
+        return np.full_like(weight, word), *rest
+
+    step, *_ = measures("adam_update", "", wrong)
+    assert math.isinf(search(step).error)
+
+
+def test_a_weight_without_a_step_stays(small_samples):
+    def wrong(config, *words):
+        weight, m, *rest = UNITS["adam_update"].golden(config, *words)
+        return weight ^ (config.m_format.decode(m) == 0).astype(weight.dtype), m, *rest
+
+    step, *_ = measures("adam_update", "", wrong)
+    assert math.isinf(search(step).error)
+
+
 def test_multiply_add_lns8_against_its_own_brute_force():
     """The largest distance of any log2(1 ± 2^(-z/8)) from an integer, and the golden function on 4000 triples."""
     with mpmath.workdps(40):
