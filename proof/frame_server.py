@@ -364,7 +364,8 @@ def proofs() -> Iterable[Proof]:
         "hold what is not taken", board, server_top, shown, Mode.INDUCTION, depth=2, script=WHOLE,
     )  # fmt: skip
     yield Proof(
-        "frames", "numbers", "a frame whose number does not follow does nothing and is told which does; the last one "
-        "again is answered the same and not executed; each has one answer, and only what is taken moves the number by "
-        "one", board, numbers_top, shown, Mode.INDUCTION, depth=12, script=WITHOUT_PARTS,
+        "frames", "numbers", "a frame whose number does not follow does nothing and is told which does (HELLO is taken "
+        "with any); the last one again is answered the same and not executed (READ and STATUS are, anew); none has two "
+        "answers or goes without one, and only what is taken moves the number, by one (HELLO to one behind its own)",
+        board, numbers_top, shown, Mode.INDUCTION, depth=12, script=WITHOUT_PARTS,
     )  # fmt: skip

@@ -206,7 +206,9 @@ def coverage_record(subject: str, coverage: Coverage, command: str, seconds: flo
         )
         result += f"; {len(coverage.proved):,} proved out of reach"
         result += f", {len(coverage.explained):,} explained, {len(coverage.open):,} open"
-        short = "all" if not coverage.open else f"{len(coverage.open):,} open"
+        short = "all" if not coverage.explained else f"all but {len(coverage.explained):,} explained"
+        if coverage.open:
+            short = f"{len(coverage.open):,} open"
     notes = [f"{name}: {reason}" for name, reason in coverage.explained.items()]
     notes += [f"{name}: open" for name in coverage.open]
     notes += [f"{name}: has a reason that it does not need" for name in coverage.stale]
@@ -215,5 +217,5 @@ def coverage_record(subject: str, coverage: Coverage, command: str, seconds: flo
         "branches": coverage.branches, "reached_branches": coverage.reached_branches, "proved": list(coverage.proved),
         "compared": coverage.compared,
     }  # fmt: skip
-    claim = "every bit and branch of the Verilog is reached by the stimulus, or nothing can reach it"
+    claim = "every bit and branch of the Verilog is reached by the stimulus, proved out of reach, or explained"
     return Record(subject, Kind.COVERAGE, claim, result, coverage.passed, command, seconds, details)

@@ -29,6 +29,8 @@ _ROOTS: Mapping[str, tuple[str, ...]] = {
 #: The same of a unit, which has those of them that exist.
 _UNIT = ("golden/{subject}.py", "golden/{subject}_operands.py", "hw/{subject}.py")
 _EMITTER = "hw/emit.py"
+#: How a netlist is made.
+SYNTHESIS = ("fpga/harness.py", "fpga/synth.py", "fpga/targets.py")
 _SUFFIXES = (".py", ".json")
 #: Digits of a digest; enough to tell two sources apart.
 _DIGITS = 16
@@ -109,10 +111,14 @@ def read_source() -> Files:
 
 
 @lru_cache
-def source_digest(subject: str) -> str:
-    """The digest of a subject's source: of a unit, or of ``trainer``, ``frames``, ``uart``, ``python`` (the whole)."""
+def source_digest(subject: str, *, with_synthesis: bool = False) -> str:
+    """The digest of a subject's source: of a unit, or of ``trainer``, ``frames``, ``uart``, ``python`` (the whole).
+
+    Of a netlist, how it is made is part of the source.
+    """
     files = read_source()
-    return digest(files_of(subject, files), files)
+    more = SYNTHESIS if with_synthesis else ()
+    return digest(sorted({*files_of(subject, files), *more}), files)
 
 
 _VERSIONS: dict[str, Callable[[], str]] = {

@@ -82,8 +82,7 @@ class Record:
         Anything more, of JSON types: survivors, operands, uncovered lines. What the verification page reads is typed:
         :data:`DETAILS`.
     source : str
-        Digest of its subject's source (:func:`~lnsmadam.proof.provenance.source_digest`); given by :func:`save`, as
-        what follows is.
+        Digest of its subject's source (:func:`source_of`); given by :func:`save`, as what follows is.
     date : str
         Day of the run, ``2026-11-24``.
     tools : dict
@@ -101,6 +100,11 @@ class Record:
     source: str = ""
     date: str = ""
     tools: dict[str, str] = field(default_factory=dict)
+
+
+def source_of(record: Record) -> str:
+    """The digest that its source has now."""
+    return source_digest(record.subject, with_synthesis=record.kind is Kind.GATES)
 
 
 def of_checks(subject: str, checks: Sequence[Check], command: str) -> list[Record]:
@@ -159,7 +163,7 @@ def save(folder: Path, command: str, records: Iterable[Record]) -> Path:
     for record in records:
         stamped = dataclasses.replace(
             record,
-            source=source_digest(record.subject),
+            source=source_of(record),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             tools={name: tool_version(name) for name in _TOOLS[record.kind]},
         )

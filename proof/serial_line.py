@@ -165,8 +165,9 @@ def proofs() -> Iterable[Proof]:
             ),
             (
                 "receiver",
-                "a start bit gives one byte if its stop bit comes, a low line of less than half a bit none; it listens "
-                f"again within {divisor // 2} + 9 · {divisor} = {receiver_cycles(divisor)} cycles",
+                "a start bit gives one byte if its stop bit comes and the byte before has left, a low line of less "
+                f"than half a bit none; once the line is high it listens again within {divisor // 2} + 9 · {divisor} = "
+                f"{receiver_cycles(divisor)} cycles",
                 receiver_top,
                 _SHOWN_READ,
             ),

@@ -19,7 +19,7 @@ from lnsmadam.hw.emit import write_atomically
 from lnsmadam.pages import markdown
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
-from lnsmadam.proof.records import CLAIMS, Kind, Record, load, other_form
+from lnsmadam.proof.records import CLAIMS, Kind, Record, load, other_form, source_of
 from lnsmadam.proofs import all_proofs
 from lnsmadam.soak_cli import CASES
 from lnsmadam.units import UNITS
@@ -43,8 +43,11 @@ while circuit, claim and tools are the same; with `LNSMADAM_CACHE` and `--folder
 Times are of two cores, some of them shared with other runs. Words:
 
 - **proved**: a solver showed it for all operands and, where there are registers, all reachable states, however both
-  sides pause and whenever reset comes. The circuit is the unit's own, as Amaranth hands it to Yosys; of some proofs,
-  ABC has first merged what is equal in the two circuits compared (`proof/claim.py` says of which). Each kind of
+  sides pause and whenever reset comes. The circuit is the unit's own, as Amaranth hands it to Yosys: for claims of
+  arithmetic, in the formats named, with `--pipeline 0` (Madam's with any random bits); that registers change nothing is
+  claimed by itself, of the configurations that those lines name. Of the frame server, receiver and sender are replaced
+  by what other lines prove of them. For some proofs, ABC has first merged what is equal in the two circuits compared
+  (`proof/claim.py` says for which). Each kind of
   statement has a fault planted in one unit that makes it fail (`tests/formal`); those of stages and streams are planted
   in `multiply`, `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles from power-on, and no
   longer, is counted by itself, with the cycles.
@@ -61,7 +64,8 @@ Times are of two cores, some of them shared with other runs. Words:
   can be. Faults that a proof shows to change nothing are not counted. Those that survive are listed, with the reason
   where it is known.
 - **source**: a digest of a unit's golden model, its hard operands and its hardware, and of all that these import
-  (`proof/provenance.py`): two pages that show the same speak of the same circuit. The benches are not part of it.
+  (`proof/provenance.py`): two pages that show the same speak of the same circuit. Of netlists, how they are made counts
+  too; the benches do not.
 - **toggles**: of the bits of the unit's Verilog, the share that the bench has seen rise and fall; bits proved constant
   are not counted.
 """
@@ -71,13 +75,13 @@ Times are of two cores, some of them shared with other runs. Words:
 _GAPS = """\
 ## What is not shown
 
-- `dot`: stages, waiting and valid bits are proved without a bound, sums over whole vectors for the first 8 cycles of a
-  narrow configuration; beyond that they are sampled.
+- `dot`: stages, waiting and valid bits are proved without a bound, sums over whole vectors for the first 10 cycles of a
+  narrow configuration, which is at most five transfers; beyond that they are sampled.
 - "Pipeline = core" is six premises that are proved and one induction over time that is written down
   (`proof/pipeline.py`), not checked by a machine; so are the parts of the frame parser's CRC (`proof/frame_parser.py`).
 - The trainer's control reaches idle within the stated moves if each wait of the datapath ends as its schedule says;
-  that it does is tested, not proved. Of the frame server, what a frame that is taken does and the payload of its answer
-  are tested, not proved.
+  that it does is tested, not proved. Of the frame server, that an answer comes, its payload and what a frame that is
+  taken does are tested, not proved.
 - LNS16 sums are faithful, not monotone in c, and no proof says so; bfloat16 operands of the fused units are sampled.
 - Icarus Verilog and the netlists run fewer operands than the compiled Verilog; ECP5's block RAM is a model of our own,
   for Yosys has none.
@@ -102,7 +106,7 @@ _EARLIER = "†"
 
 
 def _is_earlier(record: Record) -> bool:
-    return record.source != source_digest(record.subject)
+    return record.source != source_of(record)
 
 
 def _usual(subject: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.hw.lfsr import LFSR
 from lnsmadam.hw.trainer.control import Control
+from lnsmadam.hw.trainer.noise import Noise
 from lnsmadam.hw.trainer.schedule import schedule
 from lnsmadam.proof import random_bits, trainer_control
 from lnsmadam.proof.sby import Mode, prove
@@ -54,6 +55,20 @@ def test_a_seed_of_zero_is_found():
 
     verdict = prove(*random_bits.lfsr_top(Zero(seed=0, bits=17)), mode=Mode.INDUCTION, depth=2)
     assert not verdict.proved and verdict.is_inductive and verdict.failed == "the state is not zero"
+
+
+@pytest.mark.parametrize(
+    "fault, message",
+    [
+        (("marked.eq(state)", "marked.eq(state & 1)"), "the marked state is not zero"),
+        (("state.eq(self.value)", "state.eq(self.value & 1)"), "the state is not zero"),
+        (("range(config.width) if", "range(config.width - 1) if"), "the state is not zero"),
+    ],
+)
+def test_noise_that_comes_to_rest_is_found(fault, message):
+    config = random_bits.LFSRConfig(seed=1 << 16, bits=17)
+    verdict = prove(*random_bits.noise_top(config, planted.with_fault(Noise, *fault)), mode=Mode.INDUCTION, depth=2)
+    assert not verdict.proved and verdict.failed == message
 
 
 def test_taps_that_lose_a_bit_are_found():

@@ -10,6 +10,7 @@ import pytest
 from lnsmadam.hw.toolchain import MissingTool
 from lnsmadam.proof import provenance
 from lnsmadam.proof.provenance import FOLDERS, digest, files_of, read_files, source_digest, tool_version
+from lnsmadam.proof.records import Kind, Record, source_of
 from lnsmadam.units import UNITS
 
 ROOT = Path(provenance.__file__).parents[1]
@@ -109,6 +110,19 @@ def test_a_new_import_and_a_new_name_are_another_source(copy):
     (copy / "golden" / "more.py").write_text("a = 2\n")
     two = digest_in(copy, "square")
     assert len({source_digest("square"), one, two}) == 3
+
+
+@pytest.mark.parametrize("name", ["harness", "synth", "targets"])
+def test_how_a_netlist_is_made_is_of_netlists_alone(name, copy, monkeypatch):
+    one = {kind: Record("add", kind, "", "", True, "", 0.0) for kind in (Kind.GATES, Kind.SAMPLED)}
+    before = {kind: source_of(record) for kind, record in one.items()}
+    path = copy / "fpga" / f"{name}.py"
+    path.write_bytes(path.read_bytes() + b"\n")
+    monkeypatch.setattr(provenance, "read_source", lambda: read_files(copy))
+    source_digest.cache_clear()
+    changed = {kind for kind, record in one.items() if source_of(record) != before[kind]}
+    source_digest.cache_clear()
+    assert changed == {Kind.GATES} and before[Kind.GATES] != before[Kind.SAMPLED]
 
 
 def test_contents_that_change_places_are_another_source(copy):

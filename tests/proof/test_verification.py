@@ -9,7 +9,7 @@ from lnsmadam import verification
 from lnsmadam.cli import main
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
-from lnsmadam.proof.records import CLAIMS, Kind, Record, save, save_by_command
+from lnsmadam.proof.records import CLAIMS, Kind, Record, save, save_by_command, source_of
 from lnsmadam.soak_cli import CASES
 from lnsmadam.units import UNITS
 from lnsmadam.verification import OTHERS, TRAININGS, gaps, missing, page, summary
@@ -30,7 +30,8 @@ COMMANDS = {
 def record(kind=Kind.SAMPLED, passed=True, more="", subject="add", **details):
     """Of the present source; ``more`` options of its command."""
     command = COMMANDS[kind].replace("add", subject) + more
-    return Record(subject, kind, "a | b", "1,024 equal", passed, command, 3.2, details, source=source_digest(subject))
+    found = Record(subject, kind, "a | b", "1,024 equal", passed, command, 3.2, details)
+    return replace(found, source=source_of(found))
 
 
 def cells(*records, subject="add"):
@@ -101,7 +102,7 @@ def test_a_change_of_the_source_marks_what_was_saved_before(tmp_path, capsys, mo
     save(tmp_path, "x", [record()])
     assert main(["page", "--records", str(tmp_path)]) == 0
     assert "†" not in capsys.readouterr().out
-    monkeypatch.setattr(verification, "source_digest", lambda subject: "another")
+    monkeypatch.setattr(verification, "source_of", lambda record: "another")
     assert main(["page", "--records", str(tmp_path)]) == 0
     assert "| sampled † | a" in capsys.readouterr().out
 
