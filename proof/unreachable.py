@@ -7,6 +7,7 @@ registers hold while it does, so that the states it goes through are the same; t
 it is and may see it either way.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -25,10 +26,8 @@ _SWEEP = "strash\nifraig\ndc2\nfraig\ndc2\nmap\n"
 _SECONDS_EACH = 60
 # Registers stay: one that takes only its own value, from any state, would become an x, and what hangs on it constant.
 _OPT = "opt -full -noff"
-_SIMPLIFY = (_OPT, "opt_clean -purge")
-_KEEP = ("write_rtlil cone.il", "write_json open.json")
-# What Yosys writes in the place of a net's number.
-_CONSTANT = ("0", "1", "x")
+# What Yosys writes in the place of a net's number; "x" for what nothing drives, which is no constant.
+_CONSTANT = ("0", "1")
 
 
 @dataclass(frozen=True)
@@ -187,42 +186,39 @@ def _settled(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
     # From any state: what registers begin with is not asked.
     steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", _OPT]
     # What the bits do not depend on only costs the solver time.
-    steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", *_SIMPLIFY, "dffunmap", "opt_clean"]
-    yosys(folder, *steps, *_KEEP)
+    steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", _OPT, "opt_clean -purge", "dffunmap", "opt_clean"]
+    yosys(folder, *steps, "write_rtlil cone.il", "write_json open.json")
+    nets = _nets(folder / "open.json", top, len(signals))
+    # One output for each net.
+    first = {net: n for n, net in reversed(list(enumerate(nets))) if net.isdecimal() and net not in _CONSTANT}
+    known: dict[int, int] = {}
     depths = _depths(int(emitted.manifest["latency"]) + 2)
-    # A net that is given its value leaves those of the same value without a driver: the values are kept here.
-    values: dict[Place, str] = {}
-    while True:
-        nets = _nets(folder / "open.json", top, len(signals))
-        first = {net: n for n, net in reversed(list(enumerate(nets))) if net not in _CONSTANT}
-        if not first or not depths:
-            told = ((place, values.get(place, net)) for place, net in zip(signals, nets, strict=True))
-            return {place for place, value in told if _is_out_of_reach(place, value)}
-        constant = _constant_after(folder, top, list(first.values()), depths[0])
-        if constant:
-            for place, net in zip(signals, nets, strict=True):
-                if first.get(net) in constant:
-                    values[place] = str(constant[first[net]])
-            # What is proved makes the registers behind it constant without another proof.
-            known = [f"connect -set \\{_OPEN}{n} 1'{value}" for n, value in constant.items()]
-            yosys(folder, "read_rtlil cone.il", f"cd {top}", *known, "cd ..", *_SIMPLIFY, *_KEEP)
-        else:
+    while depths and len(known) < len(first):
+        constant = _constant_after(folder, top, [n for n in first.values() if n not in known], known, depths[0])
+        if not constant:
             depths = depths[1:]
+        known |= constant
+    told = ((place, str(known.get(first.get(net, -1), net))) for place, net in zip(signals, nets, strict=True))
+    return {place for place, value in told if _is_out_of_reach(place, value)}
 
 
-def _constant_after(folder: Path, top: str, outputs: Sequence[int], cycles: int) -> dict[int, int]:
-    """Values of those outputs of ``cone.il`` that are constant after so many cycles from any state."""
+def _constant_after(
+    folder: Path, top: str, outputs: Sequence[int], known: Mapping[int, int], cycles: int
+) -> dict[int, int]:
+    """Values of those outputs of ``cone.il`` that are constant after so many cycles from any state, where others have
+    the values that are known of them, in every cycle: once the pipeline has filled, they have."""
     values = dict.fromkeys(outputs, 0)
     changed: set[int] = set()
     # All at once, for each proof costs as much as all of them: a run in which some have other values rules these out.
     while values:
-        other = _run_with_another(folder, top, values, cycles)
+        other = _run_with_another(folder, top, values, known, cycles)
         if other is None:
             if len(values) == 1:
                 return {}
             half = len(values) // 2
             parts = list(values)[:half], list(values)[half:]
-            return _constant_after(folder, top, parts[0], cycles) | _constant_after(folder, top, parts[1], cycles)
+            found = (_constant_after(folder, top, part, known, cycles) for part in parts)
+            return dict(itertools.chain.from_iterable(constant.items() for constant in found))
         if not other:
             return values
         for n, value in other.items():
@@ -234,12 +230,15 @@ def _constant_after(folder: Path, top: str, outputs: Sequence[int], cycles: int)
     return {}
 
 
-def _run_with_another(folder: Path, top: str, values: Mapping[int, int], cycles: int) -> dict[int, int] | None:
+def _run_with_another(
+    folder: Path, top: str, values: Mapping[int, int], known: Mapping[int, int], cycles: int
+) -> dict[int, int] | None:
     """Values of outputs in a run from any state in which some are not ``values`` after so many cycles.
 
     Empty where there is no such run, None where the solver takes too long.
     """
     claims = "".join(f" -prove \\{_OPEN}{n} 1'{value} -show \\{_OPEN}{n}" for n, value in values.items())
+    claims += "".join(f" -set \\{_OPEN}{n} 1'{value}" for n, value in known.items())
     cone = " ".join(f"{top}/w:{_OPEN}{n}" for n in values)
     log = yosys(
         folder,

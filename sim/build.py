@@ -24,6 +24,8 @@ from lnsmadam.sim.tools import Tool, compiler, verilator
 _RECIPE = "1"
 _ABANDONED_SECONDS = 3600.0
 _PREFIX = "Vtop"
+# Generated code, in bytes, from which on it is not optimised: 15 MB take one minute to compile then, else ten.
+_LARGE = 8 << 20
 #: Files of Verilator's runtime that every model needs, without ``.cpp``.
 RUNTIME = ("verilated", "verilated_threads")
 _STANDARD = ["-std=gnu++17", "-fPIC", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]
@@ -150,11 +152,18 @@ def build_simulation(
         flags = [*_STANDARD, f"-I{include}", f"-I{include / 'vltstd'}"]
         objects = _runtime(tool, cxx, include, runtime, flags)
         # One translation unit: the model inlines into the loop that drives it.
-        unity = [*sorted(generated.glob("*.cpp")), *([main] if main else [])]
-        (folder / "unity.cpp").write_text("".join(f'#include "{path}"\n' for path in unity), encoding="utf-8")
+        found = sorted(generated.glob("*.cpp"))
+        once = [path for path in found if path.stem.endswith("__Slow")]
+        often = [path for path in found if path not in once]
+        text = "".join(f'#include "{path}"\n' for path in [*often, *([main] if main else [])])
+        # Verilator's name for what runs once, before the first cycle.
+        text += "#pragma GCC optimize(0)\n" + "".join(f'#include "{path}"\n' for path in once)
+        (folder / "unity.cpp").write_text(text, encoding="utf-8")
+        # The time to compile grows faster than the code, and tables of thousands of entries are a great deal of it.
+        level = ["-O0"] if sum(path.stat().st_size for path in often) > _LARGE else []
         inputs: list[str | Path] = [folder / "unity.cpp", *objects]
         includes = [f"-I{generated}", f"-I{folder}"]
-        cxx.run(*compile_flags, *flags, *includes, *inputs, *link_flags, "-o", folder / output)
+        cxx.run(*compile_flags, *level, *flags, *includes, *inputs, *link_flags, "-o", folder / output)
         shutil.rmtree(generated)
         (folder / "unity.cpp").unlink()
 
