@@ -388,7 +388,7 @@ def proofs() -> Iterable[Proof]:
         yield stream_proof(config(), make, _DEFAULT, timeout=3600)
     # Of three transfers and, which takes minutes, of five.
     yield vectors_proof(VECTORS, Dot, "4-bit-5-stages", cycles=8)
-    yield vectors_proof(VECTORS, Dot, "4-bit-5-stages", cycles=10, is_long=True)
+    yield vectors_proof(VECTORS, Dot, "4-bit-5-stages-10-cycles", cycles=10, is_long=True)
     for label, config in multiply_add_configurations():
         yield pipeline_proof(config, MultiplyAdd, label, is_long=True, timeout=3600)
         yield stream_proof(config, MultiplyAdd, label, is_long=True, timeout=3600)
