@@ -43,8 +43,7 @@ _WITHOUT_CONSTANT = ("simplemap", "splitnets", "opt", "dffunmap", "opt_clean -pu
 _CUT = ("expose -dff -evert-dff gold gate", "opt_clean", "select -assert-none t:$*ff* t:$*latch* t:$mem*")
 # Registers stay: one that takes only its own value, from where it is not said what it begins with, would become an x,
 # which is then whatever makes the two the same.
-_SIMPLIFY = "opt -full -noff"
-_MITER = ("miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", _SIMPLIFY)
+_MITER = ("miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", "opt -full -noff")
 # AND gates that are equivalent in the two are merged, which leaves nothing of most faults that change nothing.
 _MERGE = ("techmap", "opt", "abc -g AND -script +strash;ifraig;scorr;dc2;fraig;dc2", "opt")
 _SAT = f"sat -verify -prove trigger 0 -timeout {TIMEOUT_S}"

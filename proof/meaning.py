@@ -150,10 +150,22 @@ def last_place(fmt: FloatFormat, values: Any) -> Any:
     return np.maximum(exponent, fmt.quantum_log)
 
 
+def behind(fmt: FloatFormat) -> float:
+    """The number behind a float format's largest finite one: what an infinity counts as."""
+    return 2.0 ** (fmt.bias + 1)
+
+
+def without_infinities(fmt: FloatFormat, got: Reals, real: Reals) -> Reals:
+    """Results as finite numbers: an infinity is right where the real result has its sign and is beyond :func:`behind`,
+    and is else as wrong as that; a NaN stays one."""
+    got = np.clip(got, -behind(fmt), behind(fmt))
+    return np.where((np.abs(got) == behind(fmt)) & (real * np.sign(got) > behind(fmt)), real, got)
+
+
 def float_case(fmt: FloatFormat, got: int, real: Any) -> Case:
     """A float's error in last places of the real result; an infinity is the number behind the largest finite one."""
     exponent = int(mpmath.floor(mpmath.log(abs(real), 2))) - fmt.mantissa_bits if real else fmt.quantum_log
     number = value(fmt, got)
     if mpmath.isinf(number):
-        number = mpmath.sign(number) * mpmath.ldexp(1, fmt.bias + 1)
+        number = mpmath.sign(number) * behind(fmt)
     return Case(number, real, mpmath.ldexp(1, max(exponent, fmt.quantum_log)))

@@ -16,6 +16,7 @@ from lnsmadam.proof.meaning import (
     promised_error,
     sample,
     value,
+    without_infinities,
 )
 from lnsmadam.proof.worst_error import Case, Columns, Measure, Operands
 from lnsmadam.sim.stimulus import Directed
@@ -34,8 +35,6 @@ def _fused(names: Sequence[str], sign: int) -> Meaning:
 
     def meaning(config: Any, golden: Golden, directed: Directed | None) -> list[Measure]:
         fmt: FloatFormat = config.float_format
-        # What an infinity counts as: the number behind the largest finite one.
-        behind = np.ldexp(1.0, fmt.bias + 1)
 
         def errors(columns: Columns) -> Reals:
             c, a, b = (fmt.decode(columns[name]) for name in names)
@@ -46,8 +45,7 @@ def _fused(names: Sequence[str], sign: int) -> Meaning:
             total = c + product
             back = total - product
             rest = (product - (total - back)) + (c - back)
-            got = np.clip(fmt.decode(golden(config, *columns.values())), -behind, behind)
-            got = np.where((np.abs(got) == behind) & (np.abs(total) > behind), total, got)
+            got = without_infinities(fmt, fmt.decode(golden(config, *columns.values())), total)
             found = np.abs(np.ldexp((total - got) + rest, -last_place(fmt, total)))
             return np.where(finite, found, 0.0)
 

@@ -12,7 +12,7 @@ from lnsmadam.golden.adam_update import AdamUpdateConfig
 from lnsmadam.golden.floats import BFLOAT16
 from lnsmadam.golden.format import FixedFormat
 from lnsmadam.golden.madam_config import MadamUpdateConfig, Rounding
-from lnsmadam.proof.meaning import SEED, Golden, Reals, last_place, log_words, sample, value
+from lnsmadam.proof.meaning import SEED, Golden, Reals, last_place, log_words, sample, value, without_infinities
 from lnsmadam.proof.worst_error import CHUNK, Arguments, Case, Columns, Measure, Operands, in_chunks
 from lnsmadam.sim.stimulus import Directed, stimulus
 
@@ -294,9 +294,8 @@ class _Adam:
         """Distances in steps; where there is no step, infinity unless the weight stays."""
         x, results = self.values(columns), self.results(columns)
         step = self.step(x, results)
-        want, weight = x["weight"] - step, np.clip(results["weight"], -_BEHIND, _BEHIND)
-        # An infinity is right beyond the largest number, and else as wrong as the number behind that; a NaN is wrong.
-        weight = np.where((np.abs(weight) == _BEHIND) & (want * np.sign(weight) > _BEHIND), want, weight)
+        want = x["weight"] - step
+        weight = without_infinities(BFLOAT16, results["weight"], want)
         slack = np.ldexp(0.5, last_place(BFLOAT16, np.nan_to_num(weight)))
         distance = np.maximum(np.abs(weight - want) - slack, 0.0)
         moves = step != 0
@@ -313,8 +312,6 @@ class _Adam:
 
 
 _NORMAL = 2.0**-126
-# The number behind the largest finite one.
-_BEHIND = 2.0 ** (BFLOAT16.bias + 1)
 
 
 class _Made:
