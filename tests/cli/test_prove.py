@@ -39,18 +39,19 @@ def test_a_small_unit(typed, tmp_path):
 
 
 def test_a_failed_proof_is_status_1_and_names_its_operands(listed, capsys, tmp_path):
-    listed(_proof("some", 256), _proof("some", 5), _proof("other", 256))
+    # Units of the registry: a record holds the digest of its subject's source.
+    listed(_proof("square", 256), _proof("square", 5), _proof("add", 256))
     assert main(["prove", "--records", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     shown = " ".join(out.split())
     assert "FAILED: a is not the limit" in shown and "a = + log 5" in shown
     # A line a proof where no terminal shows a progress bar.
     lines = [line.rpartition(",")[0] for line in err.splitlines()]
-    assert lines[::2] == ["1 of 3: some limit lns8: proved", "3 of 3: other limit lns8: proved"]
-    assert lines[1].startswith("2 of 3: some limit lns8: FAILED: a is not the limit")
+    assert lines[::2] == ["1 of 3: square limit lns8: proved", "3 of 3: add limit lns8: proved"]
+    assert lines[1].startswith("2 of 3: square limit lns8: FAILED: a is not the limit")
     found = {(record.subject, record.claim): record for record in load(tmp_path)}
     assert [record.passed for record in found.values()] == [True, True, False]
-    assert found["some", "a is not 5 (lns8)"].result == "FAILED: a is not the limit: a = + log 5"
+    assert found["square", "a is not 5 (lns8)"].result == "FAILED: a is not the limit: a = + log 5"
 
 
 def test_subjects_and_long_proofs_are_asked_for(listed, capsys):
