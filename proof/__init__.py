@@ -1,1 +1,1 @@
-"""Attacks on the evidence: proofs, mutations, netlists, volume, coverage."""
+"""Attacks on the evidence, and the records of what each found: a folder a kind, netlists beside them."""

@@ -9,7 +9,7 @@ import signal
 import sys
 from types import FrameType
 
-#: What :func:`lnsmadam.cli.main` returns for a running command.
+#: What :func:`lnsmadam.cli.main.main` returns for a running command.
 INTERRUPTED = 130
 
 
@@ -28,7 +28,7 @@ def main() -> int:
     handles = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if handles:
         signal.signal(signal.SIGINT, _end)
-    from lnsmadam.cli import main as run
+    from lnsmadam.cli.main import main as run
 
     if handles:
         signal.signal(signal.SIGINT, signal.default_int_handler)

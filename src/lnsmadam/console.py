@@ -20,6 +20,9 @@ LOG_SECONDS = 30.0
 #: Ends the help of every command that is evidence.
 EXIT_STATUS = "Exit status: 0 all holds, 1 evidence failed, 2 it could not be looked for, 130 interrupted."
 
+#: How many transfers a command may be asked for: hours of them; for more there is ``soak``, which can be interrupted.
+TRANSFERS = click.IntRange(1, 10**9)
+
 
 class FolderPath(click.Path):
     """A folder, there or to be made; an empty text is none, though the system takes it for the current one."""

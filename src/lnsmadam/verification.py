@@ -9,19 +9,15 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import click
-
-from lnsmadam.console import EXIT_STATUS, duration
-from lnsmadam.hw.emit import write_atomically
+from lnsmadam.cli.soak import CASES
+from lnsmadam.console import duration
 from lnsmadam.pages import markdown
+from lnsmadam.proof.formal.proofs import all_proofs
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
-from lnsmadam.proof.records import CLAIMS, Kind, Record, load, other_form, source_of
-from lnsmadam.proofs import all_proofs
-from lnsmadam.soak_cli import CASES
+from lnsmadam.proof.records import CLAIMS, Kind, Record, source_of
 from lnsmadam.units import UNITS
 
 #: What else has evidence, behind the units, with what it is.
@@ -47,7 +43,7 @@ Times are of two cores, some of them shared with other runs. Words:
   arithmetic, in the formats named, with `--pipeline 0` (Madam's with any random bits); that registers change nothing is
   claimed by itself, of the configurations that those lines name. Of the frame server, receiver and sender are replaced
   by what other lines prove of them. For some proofs, ABC has first merged what is equal in the two circuits compared
-  (`proof/claim.py` says for which). Each kind of
+  (`proof/formal/claim.py` says for which). Each kind of
   statement has a fault planted in one unit that makes it fail (`tests/formal`); those of stages and streams are planted
   in `multiply`, `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles from power-on, and no
   longer, is counted by itself, with the cycles.
@@ -78,7 +74,8 @@ _GAPS = """\
 - `dot`: stages, waiting and valid bits are proved without a bound, sums over whole vectors for the first 10 cycles of a
   narrow configuration, which is at most five transfers; beyond that they are sampled.
 - "Pipeline = core" is six premises that are proved and one induction over time that is written down
-  (`proof/pipeline.py`), not checked by a machine; so are the parts of the frame parser's CRC (`proof/frame_parser.py`).
+  (`proof/formal/pipeline.py`), not checked by a machine; so are the parts of the frame parser's CRC
+  (`proof/formal/frame_parser.py`).
 - The trainer's control reaches idle within the stated moves if each wait of the datapath ends as its schedule says;
   that it does is tested, not proved. Of the frame server, that an answer comes, its payload and what a frame that is
   taken does are tested, not proved.
@@ -388,37 +385,3 @@ def page(records: Sequence[Record]) -> str:
     note = f"  Half of a long run's are operands of their own, aimed at what is hard for them, of {directed}."
     head = _HEAD.replace("  DIRECTED", _wrapped(note))
     return "\n\n".join([head.strip(), summary(records).strip(), _provenance(records), gaps(records), *sections]) + "\n"
-
-
-@click.command("page", epilog=EXIT_STATUS)
-@click.option(
-    "--records",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("build/verify"),
-    show_default=True,
-    help="Folder that `--records` of the other commands has filled.",
-)
-@click.option(
-    "--document", type=click.Path(dir_okay=False, path_type=Path), help="The page to write; else it is printed."
-)
-def page_command(folder: Path, document: Path | None) -> int:
-    """Makes the verification page of what the evidence has left.
-
-    Lines that were found in an earlier source are marked. Exit status 1 if any evidence failed, 2 if there is none.
-    """
-    records, left = load(folder), other_form(folder)
-    if left:
-        click.echo(
-            f"lnsmadam: left out, as of another version of lnsmadam: {left[0]}"
-            + (f" and {len(left) - 1} more" if len(left) > 1 else ""),
-            err=True,
-        )
-    text = page(records)
-    if document:
-        write_atomically(document, text)
-    click.echo(document or text)
-    for record in records:
-        if not record.passed:
-            click.echo(f"lnsmadam: {record.subject}: {record.claim}: {record.result}", err=True)
-    return int(not all(record.passed for record in records))

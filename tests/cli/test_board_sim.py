@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lnsmadam.board_sim import serve, simulated_board, terminal
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.fpga.trainer.boards import trainer_board
 from lnsmadam.fpga.trainer.client import open_port
 from lnsmadam.fpga.trainer.host import Trainer

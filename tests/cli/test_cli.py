@@ -9,10 +9,10 @@ import sys
 import click
 import pytest
 
-from lnsmadam import cli
-from lnsmadam.cli import main
+from lnsmadam.cli import main as command_line
+from lnsmadam.cli.main import main
+from lnsmadam.cli.options import FixedFormatType, LNSFormatType
 from lnsmadam.hw.toolchain import ToolError
-from lnsmadam.options import FixedFormatType, LNSFormatType
 from lnsmadam.units import UNITS, unit_named
 
 REFUSED = {
@@ -49,6 +49,9 @@ REFUSED = {
     "generate multiply_add --format 16:1000": "Hardware takes tables of up to 4096 entries, not [0-9]+; segments need",
     "generate madam_update --state-format 12": "'12' is not WIDTH:FRACTION_BITS",
     "simulate sqrt --count 0": "'--count': 0 is not in the range",
+    "simulate sqrt --count 1000000001": "1000000001 is not in the range 1<=x<=1000000000",
+    "energy sqrt --count 1000000001": "1000000001 is not in the range 1<=x<=1000000000",
+    "coverage sqrt --count 1000000001": "1000000001 is not in the range 1<=x<=1000000000",
     "simulate sqrt --seed -1": "'--seed': -1 is not in the range",
     "synth sqrt --target xc7": "Target must be one of hx8k, up5k, ecp5-25k, ecp5-85k, not 'xc7'",
     "synth sqrt --target hx8k --target xc7": "Target must be one of .*, not 'xc7'",
@@ -181,7 +184,7 @@ def test_statuses_of_errors(error, status, message, monkeypatch, capsys):
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(cli.cli, "main", fail)
+    monkeypatch.setattr(command_line.cli, "main", fail)
     assert main(["list"]) == status
     assert capsys.readouterr().err == message
 
@@ -190,7 +193,7 @@ def test_a_bug_is_not_hidden(monkeypatch):
     def fail(*arguments, **options):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli.cli, "main", fail)
+    monkeypatch.setattr(command_line.cli, "main", fail)
     with pytest.raises(ZeroDivisionError):
         main(["list"])
 
@@ -233,8 +236,8 @@ def test_registry():
 
 
 def test_float_formats():
+    from lnsmadam.cli.options import FloatFormatType
     from lnsmadam.golden.floats import BFLOAT16, FLOAT32, FloatFormat
-    from lnsmadam.options import FloatFormatType
 
     kind = FloatFormatType()
     for text, fmt in (("bfloat16", BFLOAT16), ("Float32", FLOAT32), ("4:3", FloatFormat(4, 3)), (BFLOAT16, BFLOAT16)):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.fpga.energy import PROXY
 
 KEYS = {
@@ -55,11 +55,11 @@ def test_one_line_says_what_cannot_work(line, reason, capsys):
 
 
 def test_gates_that_differ_are_status_1(monkeypatch, capsys, build_cache):
-    from lnsmadam import cli
+    from lnsmadam.cli import cost
 
     def differ(*_, **__):
-        raise cli.GatesDiffer("Gates of sqrt differ")
+        raise cost.GatesDiffer("Gates of sqrt differ")
 
-    monkeypatch.setattr(cli, "measure_energy", differ)
+    monkeypatch.setattr(cost, "measure_energy", differ)
     assert main(["energy", "sqrt"]) == 1
     assert capsys.readouterr() == ("", "lnsmadam: Gates of sqrt differ\n")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.units import UNITS
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.units import UNITS
 
 

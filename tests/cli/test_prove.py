@@ -3,12 +3,11 @@
 import pytest
 from amaranth.hdl import Assert, Module, Signal
 
-from lnsmadam import proofs
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.golden.format import LNS8
 from lnsmadam.hw.toolchain import ToolFailed
-from lnsmadam.proof import sby
-from lnsmadam.proof.proof import Proof
+from lnsmadam.proof.formal import proofs, sby
+from lnsmadam.proof.formal.proof import Proof
 from lnsmadam.proof.records import Kind, load
 
 
@@ -75,7 +74,7 @@ def test_without_a_verdict_a_proof_fails_and_the_others_have_their_turn(listed, 
         return right(text, *arguments)
 
     listed(_proof("some", 5), _proof("other", 256))
-    monkeypatch.setattr("lnsmadam.proof.sby._prove", prove)
+    monkeypatch.setattr("lnsmadam.proof.formal.sby._prove", prove)
     assert main(["prove"]) == 1
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "neither proof nor counterexample in 600 s" in shown and "a is not 256 lns8 proved" in shown

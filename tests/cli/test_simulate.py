@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.units import UNITS
 
 
@@ -33,9 +33,10 @@ def test_a_mismatch_is_status_1(fault, monkeypatch, capsys):
 
     monkeypatch.setitem(UNITS, "sqrt", dataclasses.replace(unit, golden=broken))
     # The commands hold the unit they were made for.
-    from lnsmadam import cli
+    from lnsmadam.cli.main import cli
+    from lnsmadam.cli.simulate import simulate
 
-    monkeypatch.setitem(cli.cli.commands["simulate"].commands, "sqrt", cli._simulate(UNITS["sqrt"]))
+    monkeypatch.setitem(cli.commands["simulate"].commands, "sqrt", simulate(UNITS["sqrt"]))
     assert main(["simulate", "sqrt", "--format", "lns6"]) == 1
     out = " ".join(re.sub("[│\n]", " ", capsys.readouterr().out).split())
     assert "FAILED" in out

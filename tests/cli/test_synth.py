@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 
 
 def test_json_of_one_small_unit(typed, tmp_path, build_cache):

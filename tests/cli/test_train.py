@@ -11,7 +11,7 @@ import device
 import numpy as np
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.datasets import TASKS
 from lnsmadam.golden.trainer import files
 from lnsmadam.golden.trainer.config import network_preset

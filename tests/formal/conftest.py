@@ -12,8 +12,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.sim import Simulator
 
 from lnsmadam.hw.pipeline import UnitComponent
-from lnsmadam.proof.claim import Claim, Route, result_name
-from lnsmadam.proof.proof import check
+from lnsmadam.proof.formal.claim import Claim, Route, result_name
+from lnsmadam.proof.formal.proof import check
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -4,7 +4,7 @@ import pytest
 
 
 def title(statement):
-    """Of a statement that :func:`lnsmadam.proof.claim.about` lists."""
+    """Of a statement that :func:`lnsmadam.proof.formal.claim.about` lists."""
     return f"{statement.unit} {statement.name}"
 
 

@@ -2,8 +2,8 @@ import pytest
 from listed import marked, title
 
 from lnsmadam.golden.format import LNS6, LNS16
-from lnsmadam.proof.arithmetic import COMPONENTS, STATEMENTS, configurations, proofs
-from lnsmadam.proof.claim import Route
+from lnsmadam.proof.formal.arithmetic import COMPONENTS, STATEMENTS, configurations, proofs
+from lnsmadam.proof.formal.claim import Route
 
 FMT = LNS6
 ZERO, SIGN = FMT.zero, FMT.sign_bit

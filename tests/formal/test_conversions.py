@@ -3,8 +3,8 @@ from listed import marked, title
 
 from lnsmadam.golden.floats import BFLOAT16
 from lnsmadam.golden.format import LNS6
-from lnsmadam.proof.claim import Route
-from lnsmadam.proof.conversions import COMPONENTS, STATEMENTS, configurations, proofs
+from lnsmadam.proof.formal.claim import Route
+from lnsmadam.proof.formal.conversions import COMPONENTS, STATEMENTS, configurations, proofs
 
 ZERO, SIGN, MAX = LNS6.zero, LNS6.sign_bit, LNS6.max_word
 ONE, TWO, THREE, MINUS_0 = 0x3F80, 0x4000, 0x4040, 0x8000

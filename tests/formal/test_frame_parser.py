@@ -7,8 +7,8 @@ from listed import marked
 
 from lnsmadam.fpga.trainer.frames import HEADER, MAX_PAYLOAD, START
 from lnsmadam.fpga.trainer.receiver import FrameReceiver
-from lnsmadam.proof import frame_parser
-from lnsmadam.proof.sby import Mode, prove
+from lnsmadam.proof.formal import frame_parser
+from lnsmadam.proof.formal.sby import Mode, prove
 
 
 @pytest.mark.parametrize("proof", marked(frame_parser.proofs()))

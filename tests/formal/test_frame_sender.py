@@ -3,8 +3,8 @@ import pytest
 from listed import marked
 
 from lnsmadam.fpga.trainer.sender import FrameSender
-from lnsmadam.proof import frame_sender
-from lnsmadam.proof.sby import prove
+from lnsmadam.proof.formal import frame_sender
+from lnsmadam.proof.formal.sby import prove
 
 
 @pytest.mark.parametrize("proof", marked(frame_sender.proofs()))

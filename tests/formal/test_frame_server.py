@@ -3,8 +3,8 @@ import pytest
 from listed import marked
 
 from lnsmadam.fpga.trainer.server import TrainerServer
-from lnsmadam.proof import frame_server
-from lnsmadam.proof.sby import Mode, prove
+from lnsmadam.proof.formal import frame_server
+from lnsmadam.proof.formal.sby import Mode, prove
 
 
 @pytest.mark.parametrize("proof", marked(frame_server.proofs()))

@@ -6,7 +6,7 @@ from listed import marked
 
 from lnsmadam.golden.format import LNS8, LNS16
 from lnsmadam.golden.madam_update import directed, madam_update
-from lnsmadam.proof.madam import STATEMENTS, AnyDraw, Unclocked, proofs
+from lnsmadam.proof.formal.madam import STATEMENTS, AnyDraw, Unclocked, proofs
 
 CONFIG = Unclocked(pipeline=0)
 WIDE, SIGN = LNS16.log_max, LNS16.sign_bit

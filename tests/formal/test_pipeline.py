@@ -12,8 +12,8 @@ from lnsmadam.hw.dot import Dot
 from lnsmadam.hw.lfsr import LFSR
 from lnsmadam.hw.madam_update import MadamUpdate
 from lnsmadam.hw.multiply_add import MultiplyAdd
-from lnsmadam.proof.pipeline import VECTORS, pipeline_proof, proofs, vectors_proof
-from lnsmadam.proof.proof import check
+from lnsmadam.proof.formal.pipeline import VECTORS, pipeline_proof, proofs, vectors_proof
+from lnsmadam.proof.formal.proof import check
 from lnsmadam.units import UNITS
 
 PLACE = pipeline.place_register

@@ -3,9 +3,9 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Signal
 
 from lnsmadam.golden.format import LNS8, FixedFormat
 from lnsmadam.hw.toolchain import MissingTool, ToolFailed
-from lnsmadam.proof import sby
-from lnsmadam.proof.proof import Proof, check
-from lnsmadam.proof.sby import Mode, prove
+from lnsmadam.proof.formal import sby
+from lnsmadam.proof.formal.proof import Proof, check
+from lnsmadam.proof.formal.sby import Mode, prove
 
 
 def _below(limit, *, assumed=None):

@@ -10,9 +10,9 @@ from lnsmadam.hw import multiply, pipeline
 from lnsmadam.hw.dot import Dot
 from lnsmadam.hw.interface import PORTS, AxisPorts, Interface
 from lnsmadam.hw.multiply import Multiply
-from lnsmadam.proof.proof import check
-from lnsmadam.proof.sby import Mode, prove
-from lnsmadam.proof.stream import InFlight, StreamRules, stream_proof
+from lnsmadam.proof.formal.proof import check
+from lnsmadam.proof.formal.sby import Mode, prove
+from lnsmadam.proof.formal.stream import InFlight, StreamRules, stream_proof
 
 STAYS, EMPTY = "o: what is not taken stays", "o: nothing is valid after reset"
 COUNT = "transfers in minus transfers out are what is held"

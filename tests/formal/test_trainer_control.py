@@ -8,8 +8,8 @@ from lnsmadam.hw.lfsr import LFSR
 from lnsmadam.hw.trainer.control import Control
 from lnsmadam.hw.trainer.noise import Noise
 from lnsmadam.hw.trainer.schedule import schedule
-from lnsmadam.proof import random_bits, trainer_control
-from lnsmadam.proof.sby import Mode, prove
+from lnsmadam.proof.formal import random_bits, trainer_control
+from lnsmadam.proof.formal.sby import Mode, prove
 
 #: So small that a fault shows within few cycles of power-on.
 SMALL = TrainerConfig(network=network_preset("FX", (2, 2, 2)), lanes=1)

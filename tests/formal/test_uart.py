@@ -2,8 +2,8 @@ import planted
 import pytest
 
 from lnsmadam.fpga.uart import UARTReceiver, UARTTransmitter
-from lnsmadam.proof import serial_line
-from lnsmadam.proof.sby import Mode, prove
+from lnsmadam.proof.formal import serial_line
+from lnsmadam.proof.formal.sby import Mode, prove
 
 TOPS = {UARTReceiver: serial_line.receiver_top, UARTTransmitter: serial_line.transmitter_top}
 

@@ -306,7 +306,7 @@ def test_what_cannot_be_measured(cache):
 
 @pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=lambda way: way.name)
 @pytest.mark.parametrize("program", [
-    "from lnsmadam.cli import main; raise SystemExit(main(['energy', 'multiply']))",
+    "from lnsmadam.cli.main import main; raise SystemExit(main(['energy', 'multiply']))",
     "from lnsmadam.units import UNITS; from lnsmadam.fpga.energy import map_to_gates;"
     "unit = UNITS['multiply']; map_to_gates(unit.emit(unit.configure({})))",
 ], ids=["command line", "library"])  # fmt: skip

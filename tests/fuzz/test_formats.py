@@ -9,9 +9,9 @@ from hypothesis import example
 from hypothesis import strategies as st
 from properties import property_of
 
+from lnsmadam.cli.options import FixedFormatType, FloatFormatType, LNSFormatType
 from lnsmadam.golden.floats import FloatFormat
 from lnsmadam.golden.format import FixedFormat
-from lnsmadam.options import FixedFormatType, FloatFormatType, LNSFormatType
 from lnsmadam.sim.ports import format_of
 
 numbers = st.one_of(

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from properties import property_of
 
 from lnsmadam import board_sim, train
-from lnsmadam import cli as command_line
+from lnsmadam.cli import main as command_line
+from lnsmadam.cli.options import FixedFormatType, FloatFormatType, LNSFormatType
+from lnsmadam.cli.train import Sizes
 from lnsmadam.fpga import build as fpga_build
 from lnsmadam.fpga import tools as fpga_tools
 from lnsmadam.golden.format import PRESETS
 from lnsmadam.hw.toolchain import ToolFailed
-from lnsmadam.options import FixedFormatType, FloatFormatType, LNSFormatType
 from lnsmadam.sim import build as sim_build
 from lnsmadam.train import Live, Result
-from lnsmadam.train_cli import Sizes
 
 #: What no option means: wrong types, huge and negative numbers, other alphabets, nothing at all.
 JUNK = (

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from json_values import JSON, places_of
 from properties import property_of
 
-from lnsmadam import cli
+from lnsmadam.cli.main import main
 from lnsmadam.golden.trainer import files, initial, network_preset
 
 CONFIGS = {name: network_preset(name, (3, 2, 2)) for name in ("FO", "FX", "FV")}
@@ -266,7 +266,7 @@ def test_a_damaged_file_is_not_resumed(folder, capsys):
     for content in (bytes(data), SAVED["FO"][:-30], b"", pickle.dumps(Evil())):
         path.write_bytes(content)
         before = sorted(folder.iterdir())
-        assert cli.main(["train", "--resume", str(path), "--save", str(path)]) == 2
+        assert main(["train", "--resume", str(path), "--save", str(path)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and error.startswith(f"lnsmadam: {path} is")
         assert path.read_bytes() == content and sorted(folder.iterdir()) == before

@@ -8,8 +8,8 @@ import pytest
 from lnsmadam.golden.floats import BFLOAT16, FLOAT16, FLOAT32, FloatFormat
 from lnsmadam.golden.format import LNS6, LNS8, LNS10, LNS12, LNS16, SYNAPSE, LNSFormat
 from lnsmadam.golden.lns_to_float import LNSToFloatConfig, lns_to_float
-from lnsmadam.proof.meaning_of_conversions import lns_to_float_meaning
-from lnsmadam.proof.worst_error import search
+from lnsmadam.proof.error.meaning_of_conversions import lns_to_float_meaning
+from lnsmadam.proof.error.worst_error import search
 
 TYPES = {BFLOAT16: (np.uint16, ml_dtypes.bfloat16), FLOAT16: (np.uint16, np.float16), FLOAT32: (np.uint32, np.float32)}
 FORMATS = [LNS6, LNS8, LNS10, LNS12, LNS16, LNSFormat(4, 1), LNSFormat(16, 128), LNSFormat(12, 4), LNSFormat(17, 256)]

@@ -20,8 +20,8 @@ from lnsmadam.golden.madam_update import (
     model,
     weight_max_log_of,
 )
-from lnsmadam.proof.meaning_of_updates import madam_update_meaning
-from lnsmadam.proof.worst_error import search
+from lnsmadam.proof.error.meaning_of_updates import madam_update_meaning
+from lnsmadam.proof.error.worst_error import search
 
 CONFIGS = {
     "default": MadamUpdateConfig(),

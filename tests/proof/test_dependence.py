@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from lnsmadam.proof.dependence import Dependence
+from lnsmadam.proof.mutation.dependence import Dependence
 
 
 class Two(wiring.Component):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.fpga import tools
 from lnsmadam.fpga.synth import measure
 from lnsmadam.golden.format import LNS6, LNS8
@@ -193,7 +193,7 @@ def test_bad_options(line, reason, capsys):
 
 
 def test_a_mismatch_is_status_1(monkeypatch, capsys):
-    from lnsmadam import gates_cli
+    from lnsmadam.cli import gates as gates_cli
 
     def wrong(emitted, family):
         cells = netlist(emitted, family)

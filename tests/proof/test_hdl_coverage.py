@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
 from lnsmadam.hw.emit import Emitted
-from lnsmadam.proof.hdl_coverage import Coverage, coverage_record, measure, read_counts
+from lnsmadam.proof.coverage.hdl import Coverage, coverage_record, measure, read_counts
+from lnsmadam.proof.coverage.unreachable import Place, prove_unreachable
 from lnsmadam.proof.records import Kind, load
-from lnsmadam.proof.unreachable import Place, prove_unreachable
 from lnsmadam.units import UNITS
 
 MULTIPLY = UNITS["multiply"]

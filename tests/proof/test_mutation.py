@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from lnsmadam import console
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
+from lnsmadam.cli.mutate import reasons, record_of
 from lnsmadam.golden.format import LNS6
 from lnsmadam.hw.emit import Emitted
-from lnsmadam.mutate_cli import reasons, record_of
-from lnsmadam.proof.equivalence import equivalent
-from lnsmadam.proof.mutation import PLAN, Bench, Mutant, Mutated, Outcome, attack, mutate
+from lnsmadam.proof.mutation.equivalence import equivalent
+from lnsmadam.proof.mutation.mutants import PLAN, Bench, Mutant, Mutated, Outcome, attack, mutate
 from lnsmadam.proof.records import load
 from lnsmadam.proof.yosys import yosys
 from lnsmadam.sim.batch import BatchUnit

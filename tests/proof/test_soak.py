@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnsmadam import console, soak_cli
-from lnsmadam.cli import main
+from lnsmadam import console
+from lnsmadam.cli import soak as soak_cli
+from lnsmadam.cli.main import main
 from lnsmadam.golden.format import LNS6, LNS8
 from lnsmadam.hw.toolchain import ToolFailed
 from lnsmadam.proof.records import Kind, load
-from lnsmadam.proof.soak import SoakFailed, share, soak, soak_records
-from lnsmadam.proof.soak_chunk import CHUNK, Subject, run_chunk
+from lnsmadam.proof.soak.chunk import CHUNK, Subject, run_chunk
+from lnsmadam.proof.soak.run import SoakFailed, share, soak, soak_records
 from lnsmadam.sim.batch import BatchUnit
 from lnsmadam.units import UNITS
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from lnsmadam.cli.mutate import DEFAULT_COUNT
 from lnsmadam.golden.format import LNS6, LNS16
-from lnsmadam.mutate_cli import DEFAULT_COUNT
-from lnsmadam.proof import survivors
-from lnsmadam.proof.mutation import mutate
-from lnsmadam.proof.survivors import digest, entries, reason
+from lnsmadam.proof.mutation import survivors
+from lnsmadam.proof.mutation.mutants import mutate
+from lnsmadam.proof.mutation.survivors import digest, entries, reason
 from lnsmadam.units import UNITS
 
 EXPLAINED = list(dict.fromkeys(entry["unit"] for entry in entries()))

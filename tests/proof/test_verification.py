@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from lnsmadam import verification
-from lnsmadam.cli import main
+from lnsmadam.cli.main import main
+from lnsmadam.cli.soak import CASES
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
 from lnsmadam.proof.records import CLAIMS, Kind, Record, save, save_by_command, source_of
-from lnsmadam.soak_cli import CASES
 from lnsmadam.units import UNITS
 from lnsmadam.verification import OTHERS, TRAININGS, gaps, missing, page, summary
 

@@ -8,13 +8,14 @@ import mpmath
 import numpy as np
 import pytest
 
-from lnsmadam import cli, error_cli
-from lnsmadam.error_cli import CONFIGURATIONS, MEANINGS, configured, measured
+from lnsmadam.cli import error as error_cli
+from lnsmadam.cli.error import CONFIGURATIONS, MEANINGS, configured, measured
+from lnsmadam.cli.main import main
 from lnsmadam.golden.format import LNS16, LNSFormat
 from lnsmadam.golden.log_sum import gauss_log_tables
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
-from lnsmadam.proof import meaning, meaning_of_logs
-from lnsmadam.proof.worst_error import Arguments, Case, Measure, number, search
+from lnsmadam.proof.error import meaning, meaning_of_logs
+from lnsmadam.proof.error.worst_error import Arguments, Case, Measure, number, search
 from lnsmadam.units import UNITS
 
 # As modules: the package's own names are those of the functions.
@@ -197,7 +198,7 @@ def test_a_wrong_entry_of_a_table_is_above_the_promise(name, wrong_table, tmp_pa
     """The guarantee's own figure comes from the wrong table; what nearest means does not."""
     config = UNITS[name].configure({})
     assert config.guarantee()["max_error_ulp"] > 1
-    assert cli.main(["error", name, "--records", str(tmp_path)]) == 1
+    assert main(["error", name, "--records", str(tmp_path)]) == 1
     assert "ABOVE" in capsys.readouterr().out
     (record,) = json.loads((tmp_path / f"error-{name}.json").read_text())["records"]
     assert not record["passed"] and 0.5 < record["details"]["error"] < 2
@@ -286,7 +287,7 @@ def test_numbers_are_written_as_they_are():
 
 def test_all_units_leave_a_file_a_command(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(error_cli, "UNITS", {name: UNITS[name] for name in ("sqrt", "square")})
-    assert cli.main(["error", "all", "--records", str(tmp_path)]) == 0
+    assert main(["error", "all", "--records", str(tmp_path)]) == 0
     names = [f"error-{unit}{options}.json" for unit in ("sqrt", "square") for options in ("", "-format-lns16")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     records = [record for name in names[:2] for record in json.loads((tmp_path / name).read_text())["records"]]
@@ -302,6 +303,6 @@ def test_all_units_leave_a_file_a_command(monkeypatch, tmp_path, capsys):
     ("error log_to_linear --linear-format 60:8", "Width of the result must be at most 44 for its error to be measured"),
 ])  # fmt: skip
 def test_what_cannot_work_is_one_line(line, reason, capsys):
-    assert cli.main(line.split()) == 2
+    assert main(line.split()) == 2
     error = capsys.readouterr().err
     assert reason in error and error.count("\n") == 1

@@ -1,0 +1,1 @@
+"""How far the golden functions are from real numbers."""

@@ -1,0 +1,1 @@
+"""Single faults in the netlists, and whether the benches notice them."""

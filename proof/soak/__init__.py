@@ -1,0 +1,1 @@
+"""Volume: seeded random transfers by the thousand million."""
