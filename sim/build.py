@@ -3,7 +3,8 @@
 An entry of the cache is a folder named by a hash of everything that went into it: Verilog, C++, flags, and
 the versions of Verilator and the compiler. It is made under another name and renamed when it is whole, so an
 interrupted build leaves nothing that a later run would trust, and of two processes that build the same thing
-the second to finish takes the first one's. Verilator's runtime, the slow part, is compiled once and shared.
+the second to finish takes the first one's. Verilator's runtime and its header, the slow parts, are compiled once and
+shared.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from lnsmadam.sim.tools import Tool, compiler, verilator
 _RECIPE = "1"
 _ABANDONED_SECONDS = 3600.0
 _PREFIX = "Vtop"
+_HEADER = "model.h"
 # Generated code, in bytes, from which on it is not optimised: 15 MB take one minute to compile then, else ten.
 _LARGE = 8 << 20
 #: Files of Verilator's runtime that every model needs, without ``.cpp``.
@@ -77,6 +79,19 @@ def _sweep(cache: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(partial, ignore_errors=True)
+
+
+def _header(tool: Tool, cxx: Tool, flags: Sequence[str]) -> Path:
+    """Verilator's header, precompiled: to read it takes a second, more than a small unit.
+
+    The compiler reads what stands in the file instead where other flags would give another meaning.
+    """
+
+    def make(folder: Path) -> None:
+        (folder / _HEADER).write_text('#include "verilated.h"\n', encoding="utf-8")
+        cxx.run(*flags, "-x", "c++-header", folder / _HEADER, "-o", folder / f"{_HEADER}.gch")
+
+    return cached("header", [tool.identity, cxx.identity, *flags], make) / _HEADER
 
 
 def _runtime(tool: Tool, cxx: Tool, include: Path, names: Sequence[str], flags: Sequence[str]) -> list[Path]:
@@ -150,7 +165,6 @@ def build_simulation(
         )
         include = Path(tool.run("--getenv", "VERILATOR_ROOT").strip()) / "include"
         flags = [*_STANDARD, f"-I{include}", f"-I{include / 'vltstd'}"]
-        objects = _runtime(tool, cxx, include, runtime, flags)
         # One translation unit: the model inlines into the loop that drives it.
         found = sorted(generated.glob("*.cpp"))
         once = [path for path in found if path.stem.endswith("__Slow")]
@@ -161,7 +175,12 @@ def build_simulation(
         (folder / "unity.cpp").write_text(text, encoding="utf-8")
         # The time to compile grows faster than the code, and tables of thousands of entries are a great deal of it.
         level = ["-O0"] if sum(path.stat().st_size for path in often) > _LARGE else []
-        inputs: list[str | Path] = [folder / "unity.cpp", *objects]
+        # What the header's meaning depends on; flags of the main program's alone would give one more of 70 MB each.
+        own = [flag for flag in [*compile_flags, *level] if flag.startswith(("-O", "-DVM_"))]
+        with ThreadPoolExecutor(1) as pool:
+            header = pool.submit(_header, tool, cxx, [*own, *flags])
+            objects = _runtime(tool, cxx, include, runtime, flags)
+        inputs: list[str | Path] = ["-include", header.result(), folder / "unity.cpp", *objects]
         includes = [f"-I{generated}", f"-I{folder}"]
         cxx.run(*compile_flags, *level, *flags, *includes, *inputs, *link_flags, "-o", folder / output)
         shutil.rmtree(generated)

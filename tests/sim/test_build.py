@@ -1,7 +1,9 @@
 """Cache of builds, and how the tools are found."""
 
 import dataclasses
+import shutil
 import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from lnsmadam.hw.toolchain import MissingTool, ToolFailed, find_tool
 from lnsmadam.sim import build, tools
 from lnsmadam.sim.batch import BatchUnit
-from lnsmadam.sim.build import cached, content_key
+from lnsmadam.sim.build import build_simulation, cached, content_key
 from lnsmadam.sim.tools import Tool
 
 
@@ -83,6 +85,27 @@ def test_a_unit_is_compiled_once(multiplier_of, monkeypatch):
     BatchUnit(unit.emitted).close()
     with pytest.raises(AssertionError, match="started again"):
         BatchUnit(dataclasses.replace(unit.emitted, verilog=unit.emitted.verilog + "// another\n"))
+
+
+@pytest.mark.parametrize(
+    "flags", [("-O3",), ("-O1", "-DCOVERAGE"), ("-O1", "-DVM_TRACE=0")], ids=lambda flags: " ".join(flags)
+)
+def test_the_header_is_read_as_it_was_compiled(flags, monkeypatch):
+    """Else every build would be a second longer, and nobody be told."""
+    if "Free Software Foundation" not in tools.compiler().identity:
+        pytest.skip("another compiler has other words for it")
+    told, run = [], Tool.run
+
+    def telling(self, *arguments, **options):
+        told.append(text := run(self, *arguments, *(["-H"] if "-include" in arguments else []), **options))
+        return text
+
+    monkeypatch.setattr(Tool, "run", telling)
+    top = f"module top(input a, output b); assign b = a; endmodule  // {uuid.uuid4()}"
+    options = {"compile_flags": flags, "link_flags": ("-shared",), "output": "top.so"}
+    shutil.rmtree(build_simulation("once", {"top.v": top}, "top", **options).parent)
+    (used,) = [line for line in told[-1].splitlines() if line.endswith(".gch")]
+    assert used.startswith("! ")  # gcc's mark of one that it took; it puts an x where it did not.
 
 
 def test_verilog_that_does_not_compile_is_reported(multiplier_of, cache):
