@@ -3,7 +3,7 @@ it.
 
 The source of a unit is its golden model, its hard operands, its hardware and the emitter, and all that these import: a
 change of one unit leaves what is known of the others as it is. Not what attacks it, in ``sim`` and ``proof``, whose own
-tests say whether it can.
+tests say whether it can. What is claimed of ``python`` is claimed of all of it, benches and command line too.
 """
 
 import ast
@@ -18,20 +18,22 @@ from lnsmadam.hw.toolchain import ToolError
 from lnsmadam.sim.tools import verilator
 
 #: The parts of the package that a source can lie in.
-FOLDERS = ("golden", "hw", "sim", "fpga")
+FOLDERS = ("golden", "hw", "sim", "fpga", "proof")
+#: The package itself; where it is installed, the others are folders of it.
+_PACKAGE = "src/lnsmadam"
 #: Files and folders that a subject begins with.
 _ROOTS: Mapping[str, tuple[str, ...]] = {
     "trainer": ("golden/trainer", "hw/trainer"),
     "frames": ("fpga/trainer/receiver.py", "fpga/trainer/sender.py", "fpga/trainer/server.py"),
     "uart": ("fpga/uart.py",),
-    "python": FOLDERS,
+    "python": (*FOLDERS, _PACKAGE),
 }
 #: The same of a unit, which has those of them that exist.
 _UNIT = ("golden/{subject}.py", "golden/{subject}_operands.py", "hw/{subject}.py")
 _EMITTER = "hw/emit.py"
 #: How a netlist is made.
-SYNTHESIS = ("fpga/harness.py", "fpga/synth.py", "fpga/targets.py")
-_SUFFIXES = (".py", ".json")
+SYNTHESIS = ("fpga/harness.py", "fpga/synth.py", "fpga/targets.py", "proof/gate_level.py")
+_SUFFIXES = (".py", ".json", ".cpp", ".h")
 #: Digits of a digest; enough to tell two sources apart.
 _DIGITS = 16
 
@@ -42,12 +44,17 @@ Files = Mapping[str, bytes]
 def read_files(root: Path) -> Files:
     """The source below a folder that has :data:`FOLDERS` in it, without regard to how lines end: the same on all
     machines and in a wheel."""
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
-        for folder in FOLDERS
-        for path in sorted((root / folder).rglob("*"))
-        if path.suffix in _SUFFIXES
-    }
+    package = root / _PACKAGE if (root / _PACKAGE).is_dir() else root
+    places = {name: package if name == _PACKAGE else root / name for name in (*FOLDERS, _PACKAGE)}
+    found: dict[str, bytes] = {}
+    taken: set[Path] = set()
+    # The package comes last: what is left of it where the folders are in it.
+    for name, place in places.items():
+        paths = {path for path in place.rglob("*") if path.suffix in _SUFFIXES} - taken
+        taken |= paths
+        for path in sorted(paths):
+            found[f"{name}/{path.relative_to(place).as_posix()}"] = path.read_bytes().replace(b"\r\n", b"\n")
+    return found
 
 
 def files_of(subject: str, files: Files) -> list[str]:
@@ -112,7 +119,7 @@ def read_source() -> Files:
 
 @lru_cache
 def source_digest(subject: str, *, with_synthesis: bool = False) -> str:
-    """The digest of a subject's source: of a unit, or of ``trainer``, ``frames``, ``uart``, ``python`` (the whole).
+    """The digest of a subject's source: of a unit, or of ``trainer``, ``frames``, ``uart``, ``python`` (all there is).
 
     Of a netlist, how it is made is part of the source.
     """

@@ -67,7 +67,7 @@ class Record:
     Attributes
     ----------
     subject : str
-        A unit of the registry, or ``trainer``, ``frames``, ``python``.
+        A unit of the registry, or ``trainer``, ``frames``, ``uart``, ``python``.
     kind : Kind
     claim : str
         What is claimed, in one clause: ``a · 1 + 0 = a``.

@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lnsmadam.hw.toolchain import cache_folder
+from lnsmadam.hw.toolchain import ToolFailed, cache_folder
 from lnsmadam.sim.tools import Tool, compiler, verilator
 
-# Part of every key: a change of this file's recipe makes old entries unreachable.
+# Part of every key, and of that of simulations: a change of this file's recipe makes old entries unreachable.
 _RECIPE = "1"
+_BUILD = "2"
 _ABANDONED_SECONDS = 3600.0
 _PREFIX = "Vtop"
 _HEADER = "model.h"
@@ -81,17 +82,25 @@ def _sweep(cache: Path) -> None:
                 shutil.rmtree(partial, ignore_errors=True)
 
 
-def _header(tool: Tool, cxx: Tool, flags: Sequence[str]) -> Path:
-    """Verilator's header, precompiled: to read it takes a second, more than a small unit.
+def _header(tool: Tool, cxx: Tool, include: Path, flags: Sequence[str]) -> list[str | Path]:
+    """Verilator's header, precompiled, as flags: to read it takes a second, more than a small unit.
 
-    The compiler reads what stands in the file instead where other flags would give another meaning.
+    None where it cannot be had: it is nothing but faster. Only of GCC, which reads what stands in the file instead
+    where other flags would give another meaning; clang wants the file where it was compiled.
     """
+    if "Free Software Foundation" not in cxx.identity:
+        return []
 
     def make(folder: Path) -> None:
         (folder / _HEADER).write_text('#include "verilated.h"\n', encoding="utf-8")
         cxx.run(*flags, "-x", "c++-header", folder / _HEADER, "-o", folder / f"{_HEADER}.gch")
 
-    return cached("header", [tool.identity, cxx.identity, *flags], make) / _HEADER
+    try:
+        # GCC does not see that a header has changed since.
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(include.glob("*.h"))]
+        return ["-include", cached("header", [tool.identity, cxx.identity, *flags, *texts], make) / _HEADER]
+    except (ToolFailed, OSError):
+        return []
 
 
 def _runtime(tool: Tool, cxx: Tool, include: Path, names: Sequence[str], flags: Sequence[str]) -> list[Path]:
@@ -149,7 +158,7 @@ def build_simulation(
     texts = [item for name in sorted({**sources, **headers}) for item in (name, {**sources, **headers}[name])]
     parts = [
         *(kind, top, tool.identity, cxx.identity, output, main_text, *texts),
-        *("verilator", *verilator_flags, "compile", *compile_flags),
+        *("recipe", _BUILD, "verilator", *verilator_flags, "compile", *_STANDARD, *compile_flags),
         *("link", *link_flags, "runtime", *runtime),
     ]
 
@@ -176,12 +185,13 @@ def build_simulation(
         # The time to compile grows faster than the code, and tables of thousands of entries are a great deal of it.
         level = ["-O0"] if sum(path.stat().st_size for path in often) > _LARGE else []
         # What the header's meaning depends on; flags of the main program's alone would give one more of 70 MB each.
-        own = [flag for flag in [*compile_flags, *level] if flag.startswith(("-O", "-DVM_"))]
+        own = [flag for flag in compile_flags if flag.startswith(("-O", "-DVM_"))]
         with ThreadPoolExecutor(1) as pool:
-            header = pool.submit(_header, tool, cxx, [*own, *flags])
+            header = pool.submit(_header, tool, cxx, include, [*own, *flags])
             objects = _runtime(tool, cxx, include, runtime, flags)
-        inputs: list[str | Path] = ["-include", header.result(), folder / "unity.cpp", *objects]
-        includes = [f"-I{generated}", f"-I{folder}"]
+        # Beside the minutes of what is not optimised, a second is nothing, and its header would be another.
+        includes = [*([] if level else header.result()), f"-I{generated}", f"-I{folder}"]
+        inputs = [folder / "unity.cpp", *objects]
         cxx.run(*compile_flags, *level, *flags, *includes, *inputs, *link_flags, "-o", folder / output)
         shutil.rmtree(generated)
         (folder / "unity.cpp").unlink()

@@ -1,7 +1,7 @@
 """What a unit means in real numbers, and how far its golden function is from it: what all units share.
 
 A meaning starts from the words' definition (sign and log, mantissa and exponent) and never calls the unit's own
-arithmetic or tables; the golden function itself is handed in, as units are. Each ``proof/meaning_of_….py`` has a
+arithmetic or tables; the golden function itself is handed in, as units are. Each ``meaning_of_….py`` beside it has a
 function a unit, a :data:`Meaning`.
 
 Where all words are too many, the arguments are those over which the error varies: the distance of the logs of a sum (an

@@ -18,7 +18,7 @@ class Proof:
     Attributes
     ----------
     subject : str
-        A unit of the registry, or ``trainer``, ``frames``.
+        A unit of the registry, or ``trainer``, ``frames``, ``uart``.
     name : str
         Short, of letters, digits and ``-``; with ``configuration`` unique within the subject.
     statement : str

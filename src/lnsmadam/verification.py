@@ -1,4 +1,4 @@
-"""``lnsmadam page``: the verification page, docs/verification.md, made from the records that the evidence left behind.
+"""The verification page, docs/verification.md, made from the records that the evidence left behind.
 
 ``make verify`` runs everything and then makes it. The page claims nothing that no record says: a cell without a record
 is a dash. The summary is of what ``make verify`` runs; what else was run stands in the unit's section.
@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from lnsmadam.cli.soak import CASES
 from lnsmadam.console import duration
+from lnsmadam.evidence import SOAKED
 from lnsmadam.pages import markdown
 from lnsmadam.proof.formal.proofs import all_proofs
 from lnsmadam.proof.gate_level import FAMILIES
@@ -42,17 +42,17 @@ Times are of two cores, some of them shared with other runs. Words:
   sides pause and whenever reset comes. The circuit is the unit's own, as Amaranth hands it to Yosys: for claims of
   arithmetic, in the formats named, with `--pipeline 0` (Madam's with any random bits); that registers change nothing is
   claimed by itself, of the configurations that those lines name. Of the frame server, receiver and sender are replaced
-  by what other lines prove of them. For some proofs, ABC has first merged what is equal in the two circuits compared
-  (`proof/formal/claim.py` says for which). Each kind of
-  statement has a fault planted in one unit that makes it fail (`tests/formal`); those of stages and streams are planted
-  in `multiply`, `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles from power-on, and no
-  longer, is counted by itself, with the cycles.
+  by what other lines prove of them. For "stages = core", and for the statements that name this route in
+  `proof/formal/arithmetic.py` and `conversions.py`, ABC has first merged what is equal in the two circuits compared.
+  Each kind of statement has a fault planted in one unit that makes it fail (`tests/formal`); those of stages and
+  streams are planted in `multiply`, `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles
+  from power-on, and no longer, is counted by itself, with the cycles.
 - **every argument**: the compiled Verilog was run on every operand there is and gave what the golden model gives.
 - **sampled**: the same for seeded operands, with the number of them: words of which each is equally likely, and a share
   of corner words (zeros, ones, ends of the range, and their neighbours).
   DIRECTED
-- **worst error**: the largest found of the golden model against real numbers in high precision, over the arguments that
-  the line names: all of them, or so many.
+- **worst error**: the largest found of the golden model against real numbers, over the arguments that the line names:
+  all of them, or so many. All are looked at in floating point, the worst again with 50 digits.
 - **gate level**: the netlist after synthesis, with the vendor cells' models of Yosys, on every argument or sampled.
 - **mutants killed**: of single faults put into the unit's netlist, the share that a bench notices: the batch bench of
   `simulate`, with resets in mid-flow, the number of cycles compared, and at the end every argument where they can be
@@ -257,7 +257,7 @@ def missing(records: Sequence[Record]) -> list[str]:
         ("mutants", [Kind.MUTATION], lambda unit: [f"lnsmadam mutate {unit}"]),
         ("toggles and branches", [Kind.COVERAGE], lambda unit: [f"lnsmadam coverage {unit}"]),
     ]
-    soaked = dict.fromkeys(unit for unit, _, _ in CASES.values())
+    soaked = dict.fromkeys(unit for unit, _, _ in SOAKED.values())
     groups = {
         "proofs in full": (
             [
@@ -358,7 +358,9 @@ def section(subject: str, records: Iterable[Record]) -> str:
         markdown(("", "claim", "found", "time", "command"), rows),
     ]
     if any(not _is_earlier(record) for record in own):
-        parts.append(f"Source: `{source_digest(subject)}`.")
+        netlists = f"; with how netlists are made: `{source_digest(subject, with_synthesis=True)}`"
+        has_netlists = any(record.kind is Kind.GATES for record in own)
+        parts.append(f"Source: `{source_digest(subject)}`{netlists if has_netlists else ''}.")
     return "\n\n".join([*(part.strip() for part in parts), *(["\n".join(notes)] if notes else [])])
 
 

@@ -21,7 +21,7 @@ UNUSED = {"golden/__init__.py", "hw/__init__.py", "hw/toolchain.py"}
 
 @pytest.fixture
 def copy(tmp_path):
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, "src"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
@@ -89,6 +89,10 @@ def test_a_copy_has_the_same_and_what_is_not_source_does_not_count(copy):
         ("fpga/trainer/frames.py", {"frames"}),
         ("fpga/uart.py", {"uart"}),
         ("sim/batch.py", set()),
+        ("sim/batch.cpp", set()),
+        ("proof/error/worst_error.py", set()),
+        ("src/lnsmadam/console.py", set()),
+        ("src/lnsmadam/cli/main.py", set()),
     ],
 )
 def test_a_change_is_of_those_that_have_it(name, changed, copy):
@@ -112,11 +116,20 @@ def test_a_new_import_and_a_new_name_are_another_source(copy):
     assert len({source_digest("square"), one, two}) == 3
 
 
-@pytest.mark.parametrize("name", ["harness", "synth", "targets"])
+def test_a_wheel_has_the_same(copy, tmp_path_factory):
+    """Where the folders are in the package, not beside it."""
+    wheel = tmp_path_factory.mktemp("wheel") / "lnsmadam"
+    shutil.copytree(copy / "src" / "lnsmadam", wheel)
+    for folder in FOLDERS:
+        shutil.copytree(copy / folder, wheel / folder)
+    assert read_files(wheel) == FILES
+
+
+@pytest.mark.parametrize("name", ["fpga/harness", "fpga/synth", "fpga/targets", "proof/gate_level"])
 def test_how_a_netlist_is_made_is_of_netlists_alone(name, copy, monkeypatch):
     one = {kind: Record("add", kind, "", "", True, "", 0.0) for kind in (Kind.GATES, Kind.SAMPLED)}
     before = {kind: source_of(record) for kind, record in one.items()}
-    path = copy / "fpga" / f"{name}.py"
+    path = copy / f"{name}.py"
     path.write_bytes(path.read_bytes() + b"\n")
     monkeypatch.setattr(provenance, "read_source", lambda: read_files(copy))
     source_digest.cache_clear()

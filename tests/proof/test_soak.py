@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnsmadam import console
+from lnsmadam import console, evidence
 from lnsmadam.cli import soak as soak_cli
 from lnsmadam.cli.main import main
 from lnsmadam.golden.format import LNS6, LNS8
@@ -176,7 +176,7 @@ def test_a_hang_is_found(tmp_path):
 def small(monkeypatch):
     """The command with two small cases in place of its own, and small chunks."""
     monkeypatch.setattr(
-        soak_cli, "CASES", {"dot": ("dot", {}, 1), "sqrt": ("sqrt", {"format": LNS6}, 0)}
+        evidence, "SOAKED", {"dot": ("dot", {}, 1), "sqrt": ("sqrt", {"format": LNS6}, 0)}
     )  # fmt: skip
     monkeypatch.setattr(soak_cli, "run_soak", functools.partial(soak, chunk=ROWS))
     return soak_cli
@@ -366,7 +366,7 @@ def test_a_killed_command_leaves_a_state_to_go_on_from(how, tmp_path):
     assert sum(row["transfers"] for name, row in content["subjects"].items() if name != "log_to_linear") >= 5_000_000
     # The sum of what each chunk gives by itself, for one subject.
     name = names[0]
-    unit = soak_cli.subject_named(name)
+    unit = evidence.soaked(name)
     with BatchUnit(unit.emitted) as compiled:
         (numbers,) = content["subjects"][name]["done"]
         outcomes = [run_chunk(unit, compiled, 0, number, CHUNK) for number in range(numbers[0], numbers[1] + 1)]

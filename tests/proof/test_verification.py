@@ -7,7 +7,7 @@ import pytest
 
 from lnsmadam import verification
 from lnsmadam.cli.main import main
-from lnsmadam.cli.soak import CASES
+from lnsmadam.evidence import SOAKED
 from lnsmadam.proof.gate_level import FAMILIES
 from lnsmadam.proof.provenance import source_digest
 from lnsmadam.proof.records import CLAIMS, Kind, Record, save, save_by_command, source_of
@@ -152,7 +152,7 @@ def everything():
         yield record(Kind.PROVED, subject=subject)
         if subject != "uart":
             yield record(Kind.PROVED, more=" --long", subject=subject)
-    for unit in dict.fromkeys(unit for unit, _, _ in CASES.values()):
+    for unit in dict.fromkeys(unit for unit, _, _ in SOAKED.values()):
         yield replace(record(subject=unit), command="lnsmadam soak")
     yield replace(record(subject="trainer"), command=TRAININGS[0])
     yield record(Kind.FUZZ, subject="python")

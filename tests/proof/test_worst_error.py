@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from lnsmadam.cli import error as error_cli
-from lnsmadam.cli.error import CONFIGURATIONS, MEANINGS, configured, measured
+from lnsmadam.cli.error import configured, measured
 from lnsmadam.cli.main import main
+from lnsmadam.evidence import CONFIGURATIONS, MEANINGS
+from lnsmadam.golden import reference
 from lnsmadam.golden.format import LNS16, LNSFormat
 from lnsmadam.golden.log_sum import gauss_log_tables
 from lnsmadam.golden.multiply_add import MultiplyAddConfig, multiply_add
@@ -191,6 +193,29 @@ def wrong_table(monkeypatch):
     yield
     monkeypatch.undo()
     clear()
+
+
+@pytest.fixture
+def wrong_function(monkeypatch):
+    """The function that all tables of sums are made from is two steps too large at one distance."""
+    right, caches = reference.gauss_log_reals, (LOG_SUM.gauss_log_tables, LOG_SUM._max_error, MULTIPLY_ADD._memo)
+
+    def wrong(z, base_factor, subtract):
+        return right(z, base_factor, subtract) + 2 * (np.asarray(z) == 3)
+
+    for cache in caches:
+        cache.cache_clear()
+    monkeypatch.setattr(reference, "gauss_log_reals", wrong)
+    monkeypatch.setattr(LOG_SUM, "gauss_log_reals", wrong)
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["add", "multiply_add"])
+def test_real_numbers_are_not_the_golden_models(name, wrong_function):
+    (worst,) = (search(measure) for measure in measures(name, "--format lns6"))
+    assert 1.5 < worst.error < 2.6 and not worst.passed
 
 
 @pytest.mark.parametrize("name", ["add", "multiply_add"])

@@ -1,6 +1,7 @@
 """Cache of builds, and how the tools are found."""
 
 import dataclasses
+import errno
 import shutil
 import threading
 import uuid
@@ -10,8 +11,9 @@ import pytest
 
 from lnsmadam.hw.toolchain import MissingTool, ToolFailed, find_tool
 from lnsmadam.sim import build, tools
-from lnsmadam.sim.batch import BatchUnit
+from lnsmadam.sim.batch import BatchUnit, compare
 from lnsmadam.sim.build import build_simulation, cached, content_key
+from lnsmadam.sim.stimulus import stimulus
 from lnsmadam.sim.tools import Tool
 
 
@@ -88,7 +90,9 @@ def test_a_unit_is_compiled_once(multiplier_of, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "flags", [("-O3",), ("-O1", "-DCOVERAGE"), ("-O1", "-DVM_TRACE=0")], ids=lambda flags: " ".join(flags)
+    "flags",
+    [("-O3",), ("-O1", "-DCOVERAGE"), ("-O1", "-DVM_TRACE=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0")],
+    ids=lambda flags: " ".join(flags),
 )
 def test_the_header_is_read_as_it_was_compiled(flags, monkeypatch):
     """Else every build would be a second longer, and nobody be told."""
@@ -106,6 +110,26 @@ def test_the_header_is_read_as_it_was_compiled(flags, monkeypatch):
     shutil.rmtree(build_simulation("once", {"top.v": top}, "top", **options).parent)
     (used,) = [line for line in told[-1].splitlines() if line.endswith(".gch")]
     assert used.startswith("! ")  # gcc's mark of one that it took; it puts an x where it did not.
+
+
+@pytest.mark.parametrize("why", ["another compiler", "no room"])
+def test_without_the_header_it_takes_longer_and_nothing_else(why, cache, multiplier_of, monkeypatch):
+    compiler, run, seen = tools.compiler(), Tool.run, []
+    if why == "another compiler":
+        monkeypatch.setattr(build, "compiler", lambda: dataclasses.replace(compiler, identity="clang version 14"))
+
+    def running(self, *arguments, **options):
+        seen.append(arguments)
+        if "c++-header" in arguments:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(Tool, "run", running)
+    unit = multiplier_of()
+    assert compare(unit.emitted, unit.model, stimulus(unit.config, seed=1, count=100)).passed
+    assert any("c++-header" in arguments for arguments in seen) == (why == "no room")
+    assert not any("-include" in arguments for arguments in seen)
+    assert not list(cache.glob("header-*"))
 
 
 def test_verilog_that_does_not_compile_is_reported(multiplier_of, cache):

@@ -12,62 +12,11 @@ from rich.table import Table
 
 from lnsmadam.cli.options import unit_options
 from lnsmadam.console import EXIT_STATUS, as_typed, console, progress_bar, records_option, verdict
+from lnsmadam.evidence import CONFIGURATIONS, MEANINGS
 from lnsmadam.golden.config import UnitConfig
-from lnsmadam.proof.error import (
-    meaning_of_conversions,
-    meaning_of_dot,
-    meaning_of_fused,
-    meaning_of_logs,
-    meaning_of_updates,
-)
-from lnsmadam.proof.error.meaning import Meaning
 from lnsmadam.proof.error.worst_error import Worst, search
 from lnsmadam.proof.records import Kind, Record, save_by_command
 from lnsmadam.units import UNITS, Unit
-
-#: How each unit is measured.
-MEANINGS: dict[str, Meaning] = {
-    "multiply": meaning_of_logs.multiply_meaning,
-    "divide": meaning_of_logs.divide_meaning,
-    "square": meaning_of_logs.square_meaning,
-    "sqrt": meaning_of_logs.sqrt_meaning,
-    "add": meaning_of_logs.add_meaning,
-    "multiply_add": meaning_of_logs.multiply_add_meaning,
-    "dot": meaning_of_dot.dot_meaning,
-    "linear_to_log": meaning_of_conversions.linear_to_log_meaning,
-    "log_to_linear": meaning_of_conversions.log_to_linear_meaning,
-    "float_to_lns": meaning_of_conversions.float_to_lns_meaning,
-    "lns_to_float": meaning_of_conversions.lns_to_float_meaning,
-    "bf16_multiply_add": meaning_of_fused.bf16_multiply_add_meaning,
-    "sgd_update": meaning_of_fused.sgd_update_meaning,
-    "madam_update": meaning_of_updates.madam_update_meaning,
-    "adam_update": meaning_of_updates.adam_update_meaning,
-}
-
-#: What ``error all`` measures of each unit, as options of ``error UNIT``.
-CONFIGURATIONS = {
-    "multiply": ("", "--format lns16"),
-    "divide": ("", "--format lns16"),
-    "square": ("", "--format lns16"),
-    "sqrt": ("", "--format lns16"),
-    "add": ("", "--format lns6", "--format lns16"),
-    "multiply_add": ("", "--format lns6", "--format lns16"),
-    "dot": ("", "--format lns16", "--antilog chord", "--format lns6", "--lns-result lns16"),
-    "linear_to_log": ("", "--format lns16"),
-    "log_to_linear": ("", "--format lns16"),
-    "float_to_lns": ("", "--float-format float32", "--format lns8 --float-format float32"),
-    "lns_to_float": ("", "--float-format float32", "--format lns8 --float-format float32"),
-    "madam_update": (
-        "",
-        "--variant integer",
-        "--variant rounded",
-        "--rounding nearest --state-rounding nearest --beta-shift 4",
-        "--no-coarse-outliers",
-    ),
-    "adam_update": ("",),
-    "bf16_multiply_add": ("",),
-    "sgd_update": ("",),
-}
 
 
 def measured(unit: Unit, config: UnitConfig, options: str) -> list[Record]:

@@ -8,25 +8,14 @@ import click
 from rich.table import Table
 
 from lnsmadam.console import EXIT_STATUS, TRANSFERS, console, log_piece, progress_bar, records_option, verdict
+from lnsmadam.evidence import VARIANTS
 from lnsmadam.golden.config import UnitConfig
-from lnsmadam.golden.format import LNS16
-from lnsmadam.golden.log_sum import Memory
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.proof.gate_level import FAMILIES, gate_record, netlist
 from lnsmadam.proof.records import Record, save
 from lnsmadam.sim.ports import Check
 from lnsmadam.sim.simulate import run_batch
 from lnsmadam.units import UNITS, Unit, unit_named
-
-#: Unit → configurations beside the default, as options of the command line and as they are passed on.
-VARIANTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
-    "multiply_add": (
-        ("--memory block", {"memory": Memory.BLOCK}),
-        ("--format lns16", {"operand": LNS16}),
-        ("--format lns16 --memory block", {"operand": LNS16, "memory": Memory.BLOCK}),
-    ),
-    "dot": (("--memory block", {"memory": Memory.BLOCK}),),
-}
 
 netlist_option = click.option(
     "--netlist", type=click.Choice(list(FAMILIES)), help="Runs the netlist for this family in the Verilog's place."

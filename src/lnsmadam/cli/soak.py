@@ -1,7 +1,6 @@
 """``lnsmadam soak``: volume runs that can be interrupted."""
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -9,36 +8,15 @@ from typing import Any
 import click
 from rich.table import Table
 
+from lnsmadam import evidence
 from lnsmadam.console import EXIT_STATUS, FolderPath, as_typed, console, progress_bar, records_option, verdict
-from lnsmadam.golden.floats import FLOATS
-from lnsmadam.golden.format import LNS16, FixedFormat
 from lnsmadam.proof.records import Record, save
 from lnsmadam.proof.soak.chunk import CHUNK, Subject, run_chunk
 from lnsmadam.proof.soak.run import SoakFailed, failed_record, soak_records
 from lnsmadam.proof.soak.run import soak as run_soak
 from lnsmadam.proof.soak.state import State
 from lnsmadam.sim.batch import BatchUnit
-from lnsmadam.units import UNITS
 
-#: Name → unit, its options, and the weight among those that are not exhaustive.
-CASES: dict[str, tuple[str, dict[str, Any], int]] = {
-    "multiply_add_lns16": ("multiply_add", {"operand": LNS16}, 4),
-    "dot": ("dot", {}, 4),
-    "dot_16_lanes": ("dot", {"lanes": 16}, 2),
-    "madam_update": ("madam_update", {}, 4),
-    "linear_to_log": ("linear_to_log", {}, 0),
-    "linear_to_log_lns16": ("linear_to_log", {"format": LNS16, "linear_format": FixedFormat(32, 16, signed=True)}, 3),
-    "log_to_linear": ("log_to_linear", {}, 0),
-    "log_to_linear_lns16": (
-        "log_to_linear",
-        {"format": LNS16, "linear_format": FixedFormat(32, 16, signed=True)},
-        0,
-    ),
-    "float_to_lns": ("float_to_lns", {}, 0),
-    "float_to_lns_lns16": ("float_to_lns", {"format": LNS16, "float_format": FLOATS["float32"]}, 3),
-    "lns_to_float": ("lns_to_float", {}, 0),
-    "lns_to_float_lns16": ("lns_to_float", {"format": LNS16, "float_format": FLOATS["float32"]}, 0),
-}
 DEFAULT_COUNT = 10**9
 #: Some weeks of work; more is a slip of the pen.
 MOST = 10**12
@@ -60,17 +38,7 @@ class Count(click.ParamType[int]):
         return count
 
 
-def subject_named(name: str) -> Subject:
-    """The subject of that name; raises ``ValueError`` with the list of them."""
-    if name not in CASES:
-        raise ValueError(f"Soak must be of {', '.join(CASES)}, not {name!r}")
-    unit_name, options, weight = CASES[name]
-    unit = UNITS[unit_name]
-    config = unit.configure(options)
-    return Subject(name, unit.emit(config), config, functools.partial(unit.model, config), unit.directed, weight)
-
-
-@click.command(epilog=f"NAME is one of {', '.join(CASES)}. {EXIT_STATUS}")
+@click.command(epilog=f"NAME is one of {', '.join(evidence.SOAKED)}. {EXIT_STATUS}")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--count", type=Count(), default=DEFAULT_COUNT, help="Random transfers, all together.  [default: 1e9]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands and pauses.")
@@ -101,8 +69,8 @@ def soak(
     if chunk is not None:
         if len(names) != 1:
             raise click.UsageError("--chunk is of one NAME")
-        return _one(subject_named(names[0]), seed, chunk)
-    subjects = [subject_named(name) for name in dict.fromkeys(names or CASES)]
+        return _one(evidence.soaked(names[0]), seed, chunk)
+    subjects = [evidence.soaked(name) for name in dict.fromkeys(names or evidence.SOAKED)]
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         with progress_bar(logged=True) as show:
@@ -119,7 +87,7 @@ def soak(
         again = f"lnsmadam soak {error.subject} --seed {seed} --chunk {error.number}"
         click.echo(f"Again: {again}", err=True)
         if records:
-            save(records, as_typed(), [failed_record(subject_named(error.subject), error, again)])
+            save(records, as_typed(), [failed_record(evidence.soaked(error.subject), error, again)])
         return verdict(False, f"{error.subject} differs from the golden model")
     console().print(_table(subjects, state))
     sampled = sum(state.tallies[s.name].transfers for s in subjects if not s.is_exhaustive)
