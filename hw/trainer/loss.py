@@ -81,10 +81,10 @@ class Loss(wiring.Component):
 
     @property
     def _shift(self) -> int:
-        """By how many bits a sum is longer than its logit."""
+        """By how many bits a sum is longer than its logit; by all of them, and more, the logit of every sum is 0."""
         network, last = self.network, self.network.layers - 1
         tops = network.source_top(last) + network.weight_tops[last]
-        return network.sum_fraction_bits - tops - network.logit_bits
+        return min(network.sum_fraction_bits - tops - network.logit_bits, network.sum_width)
 
     @property
     def logit_width(self) -> int:

@@ -1,11 +1,16 @@
 """Any network that learns: the compiled model and the emitted Verilog do what the plain NumPy model does, every bit."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from networks import machines, networks, samples, worn
 from properties import property_of
 
+from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
+from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.network import Network
 from lnsmadam.golden.trainer.state import initial
 from lnsmadam.hw.trainer.core import Trainer
@@ -49,3 +54,14 @@ def hardware_is_the_golden_network(machine, seed):
 test_hardware, test_much_hardware = property_of(
     "hardware_is_the_golden_network", shrink=False, machine=machines, seed=seeds
 )(hardware_is_the_golden_network)
+
+
+#: Found by this search: no sum was long enough for a logit, which had a negative width then, and a traceback.
+SHORT = dataclasses.replace(
+    network_preset("FX", (4, 3, 3)), sum_width=8, sum_fraction_bits=24, weight_tops=(0, 0)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("network", [SHORT], ids=["sums shorter than the logits' least bit"])
+def test_hardware_found_wrong(network):
+    hardware_is_the_golden_network(TrainerConfig(network=network, lanes=2), 1)
