@@ -5,6 +5,10 @@ from pathlib import Path
 from lnsmadam.fpga import tools
 from lnsmadam.hw.toolchain import ToolFailed
 
+#: Simplifies a circuit of which it is not said what its registers begin with. They stay: one that takes only its own
+#: value would become an x, which is whatever makes a claim true.
+SIMPLIFY = "opt -full -noff"
+
 
 def yosys(folder: Path, *commands: str, timeout: float | None = None) -> str:
     """Runs commands in a folder, whose files they call by their names there; returns what it logged.

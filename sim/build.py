@@ -21,7 +21,7 @@ from pathlib import Path
 from lnsmadam.hw.toolchain import ToolFailed, cache_folder
 from lnsmadam.sim.tools import Tool, compiler, verilator
 
-# Part of every key, and of that of simulations: a change of this file's recipe makes old entries unreachable.
+# Part of every key: a change of how entries are made makes old ones unreachable; of simulations, the second as well.
 _RECIPE = "1"
 _BUILD = "2"
 _ABANDONED_SECONDS = 3600.0
@@ -85,7 +85,7 @@ def _sweep(cache: Path) -> None:
 def _header(tool: Tool, cxx: Tool, include: Path, flags: Sequence[str]) -> list[str | Path]:
     """Verilator's header, precompiled, as flags: to read it takes a second, more than a small unit.
 
-    None where it cannot be had: it is nothing but faster. Only of GCC, which reads what stands in the file instead
+    No flags where it cannot be had: it is nothing but faster. Only of GCC, which reads what stands in the file instead
     where other flags would give another meaning; clang wants the file where it was compiled.
     """
     if "Free Software Foundation" not in cxx.identity:
@@ -187,10 +187,10 @@ def build_simulation(
         # What the header's meaning depends on; flags of the main program's alone would give one more of 70 MB each.
         own = [flag for flag in compile_flags if flag.startswith(("-O", "-DVM_"))]
         with ThreadPoolExecutor(1) as pool:
-            header = pool.submit(_header, tool, cxx, include, [*own, *flags])
+            # Beside the minutes of what is not optimised, a second is nothing, and its header would be another.
+            header = None if level else pool.submit(_header, tool, cxx, include, [*own, *flags])
             objects = _runtime(tool, cxx, include, runtime, flags)
-        # Beside the minutes of what is not optimised, a second is nothing, and its header would be another.
-        includes = [*([] if level else header.result()), f"-I{generated}", f"-I{folder}"]
+        includes = [*(header.result() if header else []), f"-I{generated}", f"-I{folder}"]
         inputs = [folder / "unity.cpp", *objects]
         cxx.run(*compile_flags, *level, *flags, *includes, *inputs, *link_flags, "-o", folder / output)
         shutil.rmtree(generated)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lnsmadam.hw.emit import Emitted
 from lnsmadam.hw.toolchain import ToolFailed
-from lnsmadam.proof.yosys import yosys
+from lnsmadam.proof.yosys import SIMPLIFY, yosys
 from lnsmadam.sim.build import scratch_folder
 
 _OPEN = "~open"
@@ -24,8 +24,6 @@ _OPEN = "~open"
 _SWEEP = "strash\nifraig\ndc2\nfraig\ndc2\nmap\n"
 #: What the solver may take for a claim about several bits, which is then divided; a bit alone is given up.
 _SECONDS_EACH = 60
-# Registers stay: one that takes only its own value, from any state, would become an x, and what hangs on it constant.
-_OPT = "opt -full -noff"
 # What Yosys writes in the place of a net's number; "x" for what nothing drives, which is no constant.
 _CONSTANT = ("0", "1")
 
@@ -184,9 +182,9 @@ def _settled(folder: Path, emitted: Emitted, text: str, signals: Mapping[Place, 
     circuit = _read(folder, top, text)
     (folder / "open.il").write_text(_with_outputs(circuit, top, list(signals.values())), encoding="utf-8")
     # From any state: what registers begin with is not asked.
-    steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", _OPT]
+    steps = ["read_rtlil open.il", f"hierarchy -top {top}", "setattr -unset init w:*", "memory_map", SIMPLIFY]
     # What the bits do not depend on only costs the solver time.
-    steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", _OPT, "opt_clean -purge", "dffunmap", "opt_clean"]
+    steps += [f"delete -output {top}/o:* {top}/w:{_OPEN}* %d", SIMPLIFY, "opt_clean -purge", "dffunmap", "opt_clean"]
     yosys(folder, *steps, "write_rtlil cone.il", "write_json open.json")
     nets = _nets(folder / "open.json", top, len(signals))
     # One output for each net.

@@ -27,7 +27,7 @@ from functools import lru_cache
 from lnsmadam.hw.toolchain import ToolFailed
 from lnsmadam.proof.mutation.dependence import Dependence
 from lnsmadam.proof.mutation.mutants import Mutant, Mutated
-from lnsmadam.proof.yosys import yosys
+from lnsmadam.proof.yosys import SIMPLIFY, yosys
 from lnsmadam.sim.build import scratch_folder
 
 #: What its solver, and all of a proof, may take; one that takes longer is none.
@@ -41,9 +41,7 @@ _WITHOUT_UNREAD = ("simplemap", "splitnets", "opt_clean -purge")
 _WITHOUT_CONSTANT = ("simplemap", "splitnets", "opt", "dffunmap", "opt_clean -purge")
 # A register's output becomes an input of its name, what it takes next an output.
 _CUT = ("expose -dff -evert-dff gold gate", "opt_clean", "select -assert-none t:$*ff* t:$*latch* t:$mem*")
-# Registers stay: one that takes only its own value, from where it is not said what it begins with, would become an x,
-# which is then whatever makes the two the same.
-_MITER = ("miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", "opt -full -noff")
+_MITER = ("miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", SIMPLIFY)
 # AND gates that are equivalent in the two are merged, which leaves nothing of most faults that change nothing.
 _MERGE = ("techmap", "opt", "abc -g AND -script +strash;ifraig;scorr;dc2;fraig;dc2", "opt")
 _SAT = f"sat -verify -prove trigger 0 -timeout {TIMEOUT_S}"

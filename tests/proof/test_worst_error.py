@@ -176,40 +176,39 @@ def test_distances_are_all_that_a_result_within_the_range_can_have(fmt):
 
 
 @pytest.fixture
-def wrong_table(monkeypatch):
-    """One entry of LNS8's table is one too large; nothing that was made from a table outlives the test."""
+def no_tables_kept():
+    """Nothing that was made from a table is from before the test, or outlives it."""
+    caches = gauss_log_tables, LOG_SUM._max_error, MULTIPLY_ADD._memo
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
 
-    def clear():
-        LOG_SUM._max_error.cache_clear()
-        MULTIPLY_ADD._memo.cache_clear()
+
+# The tables are forgotten last: asked for before ``monkeypatch``, they are when the fault is gone.
+@pytest.fixture
+def wrong_table(no_tables_kept, monkeypatch):
+    """One entry of LNS8's table is one too large."""
 
     def broken(base_factor, z_max):
         add, subtract = (table.copy() for table in gauss_log_tables(base_factor, z_max))
         add[5] += 1
         return add, subtract
 
-    clear()
     monkeypatch.setattr(LOG_SUM, "gauss_log_tables", broken)
-    yield
-    monkeypatch.undo()
-    clear()
 
 
 @pytest.fixture
-def wrong_function(monkeypatch):
+def wrong_function(no_tables_kept, monkeypatch):
     """The function that all tables of sums are made from is two steps too large at one distance."""
-    right, caches = reference.gauss_log_reals, (LOG_SUM.gauss_log_tables, LOG_SUM._max_error, MULTIPLY_ADD._memo)
+    right = reference.gauss_log_reals
 
     def wrong(z, base_factor, subtract):
         return right(z, base_factor, subtract) + 2 * (np.asarray(z) == 3)
 
-    for cache in caches:
-        cache.cache_clear()
     monkeypatch.setattr(reference, "gauss_log_reals", wrong)
     monkeypatch.setattr(LOG_SUM, "gauss_log_reals", wrong)
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["add", "multiply_add"])
