@@ -116,11 +116,14 @@ def step(m: Module, network: NetworkConfig, registered, norm, lr_shift, weight, 
     """The new weight from the sum of the terms, behind the boundaries of this file; ``random`` is None where steps
     are rounded to nearest."""
     stages = Stages(m, registered=registered)
+    factor_bits = octave_bits(network.state.base_factor)
+    # An octave has a sign also where all terms are within one.
+    if len(norm) <= factor_bits:
+        norm = Cat(norm, norm[-1].replicate(factor_bits + 1 - len(norm))).as_signed()
     stages.boundary()
     norm = stages.register(norm, name="norm")
 
     # Octaves are counted from the least that can leave a step. All below it are one.
-    factor_bits = octave_bits(network.state.base_factor)
     offset = (step_offset(network, 0) >> factor_bits) - _least_octave(network)
     lowest = min(-offset, network.grad_bound)
     shape = signed(signed_bits(lowest - 1, network.grad_bound))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from networks import machines, networks, samples, worn
 from properties import property_of
 
+from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.machine import TrainerConfig
@@ -56,12 +57,18 @@ test_hardware, test_much_hardware = property_of(
 )(hardware_is_the_golden_network)
 
 
-#: Found by this search: no sum was long enough for a logit, which had a negative width then, and a traceback.
-SHORT = dataclasses.replace(
+# Found by this search, each with a traceback.
+#: No sum is long enough for a logit, which had a negative width.
+SHORT_SUMS = dataclasses.replace(
     network_preset("FX", (4, 3, 3)), sum_width=8, sum_fraction_bits=24, weight_tops=(0, 0)
+)  # fmt: skip
+#: All gradients have the log 0: there was no bit left for its octave.
+ONE_GRADIENT = dataclasses.replace(
+    network_preset("FX", (4, 3, 3)), activation=LNSFormat(7, 4, 0, 0), delta=LNSFormat(7, 4, 0, 0),
+    activation_top=0, weight_tops=(0, 0), state=LNSFormat(10, 32),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("network", [SHORT], ids=["sums shorter than the logits' least bit"])
+@pytest.mark.parametrize("network", [SHORT_SUMS, ONE_GRADIENT], ids=["short sums", "one gradient"])
 def test_hardware_found_wrong(network):
     hardware_is_the_golden_network(TrainerConfig(network=network, lanes=2), 1)
