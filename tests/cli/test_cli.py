@@ -17,6 +17,8 @@ from lnsmadam.units import UNITS, unit_named
 
 REFUSED = {
     "generate nothing": "Unit must be one of multiply, .*, not 'nothing'",
+    "generate nothing else": "Unit must be one of .*, trainer, not 'nothing'",
+    "error nothing": "Unit must be one of .*, all, not 'nothing'",
     "simulate nothing": "Unit must be one of multiply, .*, not 'nothing'",
     "synth nothing": "Unit must be one of multiply, .*, not 'nothing'",
     "frobnicate": "No such command 'frobnicate'",

@@ -21,7 +21,7 @@ from properties import property_of
 from lnsmadam import board_sim, train
 from lnsmadam.cli import main as command_line
 from lnsmadam.cli.options import FixedFormatType, FloatFormatType, LNSFormatType
-from lnsmadam.cli.train import Sizes
+from lnsmadam.cli.trainer import Sizes
 from lnsmadam.fpga import build as fpga_build
 from lnsmadam.fpga import tools as fpga_tools
 from lnsmadam.golden.format import PRESETS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lnsmadam.cli.train import PRESET_HELP, PRESETS, SIZES_HELP, Sizes
+from lnsmadam.cli.trainer import PRESET_HELP, PRESETS, SIZES_HELP, Sizes
 from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board

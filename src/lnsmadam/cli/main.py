@@ -25,16 +25,17 @@ from lnsmadam.cli.page import page_command
 from lnsmadam.cli.prove import prove
 from lnsmadam.cli.simulate import simulate
 from lnsmadam.cli.soak import soak
-from lnsmadam.cli.train import COMMANDS, generate_trainer
+from lnsmadam.cli.train import train
+from lnsmadam.cli.trainer import board_sim, export, generate_trainer
 from lnsmadam.console import FolderPath, console, progress_bar
 from lnsmadam.demo import HardwareDiffers, run_demo
 from lnsmadam.fpga.link import LinkError
 from lnsmadam.hw.toolchain import ToolError
-from lnsmadam.units import UNITS, Unit, unit_named
+from lnsmadam.units import UNITS, Unit
 
 
 class UnitGroup(click.Group):
-    """A command with one subcommand for each unit of the registry."""
+    """A command with one subcommand for each unit of the registry, and maybe more."""
 
     def __init__(self, name: str, help: str, make: Callable[[Unit], click.Command]):
         super().__init__(name, help=help, subcommand_metavar="UNIT [OPTIONS]")
@@ -43,7 +44,7 @@ class UnitGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args[0] not in self.commands:
-            unit_named(args[0])
+            raise click.UsageError(f"Unit must be one of {', '.join(self.commands)}, not {args[0]!r}", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -94,7 +95,7 @@ for _name, _help, _make in GROUPS:
         # It is no unit: it has more than two streams, and nothing but its own commands simulates and measures it.
         cli.commands[_name].add_command(generate_trainer)  # type: ignore[attr-defined]
 cli.commands["error"].add_command(error_of_all)  # type: ignore[attr-defined]
-for _command in (build, coverage, gates, soak, prove, page_command, *COMMANDS):
+for _command in (build, coverage, gates, soak, prove, page_command, train, export, board_sim):
     cli.add_command(_command)
 
 
