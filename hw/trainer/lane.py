@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from lnsmadam.golden.format import LNSFormat
 from lnsmadam.golden.trainer.config import SecondMoment, WarmUp
 from lnsmadam.golden.trainer.machine import TrainerConfig
+from lnsmadam.golden.trainer.tables import bias_table
 from lnsmadam.hw.adders import add
 from lnsmadam.hw.lns import is_zero_log, signed_bits
 from lnsmadam.hw.trainer.product import Product, operand_bits, prepare, prepared_zero
@@ -23,9 +24,11 @@ def factor_layout(config: TrainerConfig) -> data.StructLayout:
 
 
 def term_shapes(config: TrainerConfig):
-    """Shapes of an input's and of a neuron's term."""
-    ranges = (config.input_log_range, config.delta_log_range)
-    return tuple(signed(signed_bits(*config.term_range(logs))) for logs in ranges)
+    """Shapes of an input's term, with what corrects both trackers for their start, and of a neuron's."""
+    low, high = config.term_range(config.input_log_range)
+    if config.carries_bias and config.network.second_moment is SecondMoment.FACTORED:
+        low += 2 * int(bias_table(config.network).min())
+    return tuple(signed(signed_bits(*limits)) for limits in ((low, high), config.term_range(config.delta_log_range)))
 
 
 def factor_of(m: Module, config: TrainerConfig, word, fmt: LNSFormat, name: str) -> Signal:

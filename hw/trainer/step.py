@@ -178,8 +178,14 @@ def at_least(value: Value, limit: int) -> Value:
 
 
 def _least_octave(network: NetworkConfig) -> int:
-    """The least octave of a step's log that can leave a step."""
-    return -1 if network.weight_rounding is Rounding.NEAREST else -network.step_bits
+    """The least octave of a step's log that can leave a step: one less where a mantissa of few bits is rounded to 2."""
+    octave = -1 if network.weight_rounding is Rounding.NEAREST else -network.step_bits
+    return octave - (max(_mantissas(network)) >> (network.step_bits + 1))
+
+
+def _mantissas(network: NetworkConfig) -> list[int]:
+    """What log2 within an octave stands for, in steps of ``2**-step_bits``."""
+    return [int(x) for x in antilog_table(int(network.state.base_factor), network.step_bits)[:-1]]
 
 
 def _steps(m: Module, network: NetworkConfig, octave, remainder, highest: int) -> Value:
@@ -198,8 +204,8 @@ def _steps(m: Module, network: NetworkConfig, octave, remainder, highest: int) -
 
 def _sizes(m: Module, network: NetworkConfig, octave, remainder, highest: int) -> Value:
     """Steps with their fraction."""
-    mantissas = [int(x) for x in antilog_table(int(network.state.base_factor), network.step_bits)[:-1]]
-    mantissa = logic_table(m, mantissas, remainder, network.step_bits + 1, "mantissa")
+    mantissas = _mantissas(network)
+    mantissa = logic_table(m, mantissas, remainder, max(mantissas).bit_length(), "mantissa")
     least = _least_octave(network)
     bits = max(network.step_bits + 1 + highest + least, 1)
     amount = octave[: max(highest, 1).bit_length()]

@@ -9,7 +9,8 @@ from networks import machines, networks, samples, worn
 from properties import property_of
 
 from lnsmadam.golden.format import LNSFormat
-from lnsmadam.golden.trainer.config import network_preset
+from lnsmadam.golden.madam_config import Rounding
+from lnsmadam.golden.trainer.config import WarmUp, network_preset
 from lnsmadam.golden.trainer.kernel import CompiledNetwork
 from lnsmadam.golden.trainer.machine import TrainerConfig
 from lnsmadam.golden.trainer.network import Network
@@ -57,18 +58,45 @@ test_hardware, test_much_hardware = property_of(
 )(hardware_is_the_golden_network)
 
 
-# Found by this search, each with a traceback.
-#: No sum is long enough for a logit, which had a negative width.
+# Found by this search, or by reading what it led to.
+#: A traceback: no sum is long enough for a logit, which had a negative width.
 SHORT_SUMS = dataclasses.replace(
     network_preset("FX", (4, 3, 3)), sum_width=8, sum_fraction_bits=24, weight_tops=(0, 0)
 )  # fmt: skip
-#: All gradients have the log 0: there was no bit left for its octave.
+#: A traceback: all gradients have the log 0, and there was no bit left for its octave.
 ONE_GRADIENT = dataclasses.replace(
     network_preset("FX", (4, 3, 3)), activation=LNSFormat(7, 4, 0, 0), delta=LNSFormat(7, 4, 0, 0),
     activation_top=0, weight_tops=(0, 0), state=LNSFormat(10, 32),
 )  # fmt: skip
+#: Wrong weights: a mantissa of one bit is rounded up to 2, a step from an octave that was taken for too small.
+ONE_STEP_BIT = {
+    rounding: dataclasses.replace(
+        network_preset("FO", (6, 5, 3)), state=LNSFormat(12, 64), step_bits=1, lr=-3, weight_rounding=rounding
+    )
+    for rounding in Rounding
+}
 
 
-@pytest.mark.parametrize("network", [SHORT_SUMS, ONE_GRADIENT], ids=["short sums", "one gradient"])
+@pytest.mark.parametrize(
+    "network",
+    [SHORT_SUMS, ONE_GRADIENT, *ONE_STEP_BIT.values()],
+    ids=["short sums", "one gradient", *(f"one step bit, {rounding.value}" for rounding in ONE_STEP_BIT)],
+)
 def test_hardware_found_wrong(network):
     hardware_is_the_golden_network(TrainerConfig(network=network, lanes=2), 1)
+
+
+def test_hardware_of_the_least_gradient():
+    """Of an input, before the first update and with a worn tracker: the start's correction had no room in its term."""
+    network = dataclasses.replace(
+        network_preset("FO", (4, 3, 3)), activation=LNSFormat(8, 4), warm_up=WarmUp.EXACT
+    )  # fmt: skip
+    state = initial(network, 1)
+    state = dataclasses.replace(
+        state,
+        input_trackers=[np.full_like(trackers, network.state.log_max) for trackers in state.input_trackers],
+        neuron_trackers=[np.full_like(trackers, network.state.log_min) for trackers in state.neuron_trackers],
+    )
+    samples = np.full((4, 4), network.activation.log_min & network.activation.log_mask)
+    (run,) = train_on_rtl(TrainerConfig(network=network, lanes=2), state, [Epoch(samples, np.array([0, 1, 2, 0]))])
+    assert run.difference is None
