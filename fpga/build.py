@@ -61,12 +61,17 @@ def check_baud(baud: int) -> None:
 
 
 def _run_tools(
-    board: Board, platform: Any, top: Any, folder: Path, options: Mapping[str, str], check: Callable[[str], None] | None
+    board: Board,
+    platform: Any,
+    top: Callable[[], Any],
+    folder: Path,
+    options: Mapping[str, str],
+    check: Callable[[str], None] | None,
 ) -> tuple[dict[str, Any], str]:
     """Builds in ``folder``; returns nextpnr's report and the log."""
     environment = {tools.variable(name): tools.find(name) for name in board.tools}
     plan = platform.build(
-        top, name=NAME, do_build=False, do_program=False, nextpnr_opts="--seed 1 --report report.json", **options
+        top(), name=NAME, do_build=False, do_program=False, nextpnr_opts="--seed 1 --report report.json", **options
     )
     if check:
         check(plan.files[f"{NAME}.il"])
@@ -94,7 +99,7 @@ def _run_tools(
 def make_bitstream(
     board: Board,
     platform: Any,
-    top: Any,
+    top: Callable[[], Any],
     directory: Path,
     *,
     details: Mapping[str, Any],
@@ -112,8 +117,8 @@ def make_bitstream(
     board : Board
     platform : Platform
         ``board.make()``.
-    top : Elaboratable
-        The design.
+    top : function
+        Makes the design, once the tools are found: Amaranth warns of one that nothing builds.
     directory : Path
     details : dict, JSON types
         What the report says of the design.
@@ -220,5 +225,8 @@ def build(
         "baud": baud,
         "units": [port.describe() for port in describe(units)],
     }
-    top = Top(units, divisor=divisor, timeout=round(clock_hz * TIMEOUT_S))
+
+    def top() -> Top:
+        return Top(units, divisor=divisor, timeout=round(clock_hz * TIMEOUT_S))
+
     return make_bitstream(board, platform, top, directory, details=details, progress=progress)

@@ -86,7 +86,7 @@ def build_trainer(
     return make_bitstream(
         made_for,
         platform,
-        TrainerTop(device, divisor=divisor, clock=BoardClock(made_for.family, pll)),
+        lambda: TrainerTop(device, divisor=divisor, clock=BoardClock(made_for.family, pll)),
         directory,
         details=details,
         options=tool_options(entry.memory),

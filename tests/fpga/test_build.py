@@ -1,6 +1,9 @@
 """Bitstreams for boards: what is written, and what is not when something fails."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -91,3 +94,14 @@ def test_bad_options_write_nothing(tmp_path):
 def test_aliases():
     assert board_named("ulx3s") is BOARDS["ulx3s-85f"]
     assert not set(ALIASES) & set(BOARDS)
+
+
+@pytest.mark.parametrize("design", ["units", "trainer"])
+def test_a_missing_tool_is_one_line(design, tmp_path):
+    """In a process of its own: Amaranth would warn of a design that nobody built when it is thrown away."""
+    command = [sys.executable, "-m", "lnsmadam", "build", "--board", "icebreaker", "--design", design, "-o", "out"]
+    run = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "YOSYS": "/nonexistent"}, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == ["lnsmadam: YOSYS names '/nonexistent', which is not a program that can run"]
