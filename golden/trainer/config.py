@@ -63,7 +63,8 @@ class NetworkConfig:
         Of each layer. By default twice the power of two next to 3 times the RMS ``sqrt(2 / inputs)`` of its first
         weights: about the cap of 6 RMS that narrow networks need.
     mantissa_bits : int
-        Bits below the point of the products' mantissas.
+        Bits below the point of the products' mantissas, at least log2 of the base factor: with fewer, mantissas of two
+        logs would be one, and the last of an octave could be 2.
     sum_fraction_bits : int
         A sum counts ``2**-sum_fraction_bits`` of the largest product.
     sum_width : int
@@ -71,7 +72,7 @@ class NetworkConfig:
     logit_bits : int
         Fraction bits of a logit, in octaves.
     exp_bits : int
-        Fraction bits of ``2**-difference`` in the softmax.
+        Fraction bits of ``2**-difference`` in the softmax, at least ``logit_bits``, for the same reason.
     second_moment : SecondMoment
     warm_up : WarmUp
     state : LNSFormat
@@ -173,6 +174,12 @@ class NetworkConfig:
                 raise ValueError(f"{name} must leave a word for the constant 1, not {top}")
         if self.logit_bits < octave_bits(self.delta.base_factor):
             raise ValueError("Logit bits must be at least those of the deltas' base factor")
+        for bits, least, name in (
+            (self.mantissa_bits, octave_bits(self.base_factor), "Mantissa bits"),
+            (self.exp_bits, self.logit_bits, "Exp bits"),
+        ):
+            if bits < least:
+                raise ValueError(f"{name} must be at least {least}, one for each bit of a log's fraction, not {bits}")
         for fmt in (self.activation, self.delta):
             log2_base_factor(fmt)
         if not octave_bits(self.state.base_factor) <= MAX_STATE_OCTAVE_BITS:

@@ -29,6 +29,8 @@ WRONG = {
     },
     "Weight tops must be 2, one a layer, not 3": {"weight_tops": (0, 0, 0)},
     "Mantissa bits must be from 1 to 12, not 0": {"mantissa_bits": 0},
+    "Mantissa bits must be at least 2, one for each bit of a log.s fraction, not 1": {"mantissa_bits": 1},
+    "Exp bits must be at least 5, one for each bit of a log.s fraction, not 4": {"exp_bits": 4, "logit_bits": 5},
     "Sum fraction bits must be from 4 to 24, not 25": {"sum_fraction_bits": 25},
     "Sum width must be from 6 to 32, not 33": {"sum_width": 33},
     "Logit bits must be from 1 to 6, not 7": {"logit_bits": 7},
