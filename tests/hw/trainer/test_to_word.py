@@ -14,7 +14,7 @@ CONFIGS = {
     "two formats": {"delta": LNSFormat(8, 4, -50, 40), "activation": LNSFormat(6, 4), "sum_width": 14},
     "wide words": {
         "activation": LNSFormat(10, 64), "delta": LNSFormat(12, 64), "forward_weight": LNSFormat(10, 64),
-        "weight": LNSFormat(16, 64), "state": LNSFormat(12, 64), "logit_bits": 6, "sum_width": 13,
+        "weight": LNSFormat(16, 64), "state": LNSFormat(12, 64), "mantissa_bits": 6, "logit_bits": 6, "sum_width": 13,
     },
 }  # fmt: skip
 
