@@ -65,8 +65,9 @@ verify: tools-present $(READY)
 		$(MAKE) $$part || failed="$$failed $$part"; done; \
 	test -z "$$failed" || { echo "verify: failed:$$failed"; exit 1; }
 
+# The long searches are `fuzz`.
 slow: tools-present $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow --ignore tests/fuzz
 
 # Each unit of the registry in turn; one that fails does not keep the others from their turn.
 EACH_UNIT = for unit in $$($(BIN)/python -c 'from lnsmadam.units import UNITS; print(*UNITS)'); do \
@@ -92,8 +93,9 @@ gates: tools-present $(READY)
 soak: tools-present $(READY)
 	$(BIN)/lnsmadam soak --records $(RECORDS)
 
+# The long form of each search; the short one, which is its beginning, is among the tests.
 fuzz: tools-present $(READY)
-	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" tests/fuzz
+	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist loadfile -m slow tests/fuzz
 
 # Numba's machine code is not measured: the tests of what it compiles run a second time, as Python.
 coverage: tools-present $(READY)

@@ -34,6 +34,16 @@ CASES = {
         frozenset({step.NORM, step.SIZE, step.STEPS}),
     ),
     "too slow": (network_preset("FO", lr=-16, grad_bound=0), (8, 8), frozenset({step.SUM})),
+    # The largest mantissas are rounded up to 2, which is the next octave's 1.
+    **{
+        f"mantissas of {bits} bits, {rounding.value}": (
+            network_preset("FO", state=LNSFormat(12, 64), step_bits=bits, lr=lr, weight_rounding=rounding),
+            (10, 10), None,
+        )
+        for rounding in Rounding for bits, lr in ((1, -3), (2, -2), (4, 1))
+    },
+    # All normalised gradients are within an octave.
+    "one octave": (network_preset("FO", state=LNSFormat(12, 256)), (5, 5), None),
 }  # fmt: skip
 
 
@@ -58,7 +68,8 @@ def test_steps(run_cycles, name):
     fmt, rng = network.weight, np.random.default_rng(2)
     low, high = (sign * ((1 << input_bits - 1) + (1 << neuron_bits - 1)) for sign in (-1, 1))
     is_random = network.weight_rounding is Rounding.STOCHASTIC
-    norms = np.repeat(np.arange(low, high - 1), 8 if is_random else 2)
+    norms = np.arange(low, high - 1)
+    norms = np.repeat(norms, max(8 if is_random else 2, 1000 // len(norms)))
     at, latency = component.weight_at, component.latency
     assert name != "FO" or (at, latency) == (2, 3)
     compared, moved, clipped = 0, 0, 0
