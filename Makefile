@@ -95,7 +95,7 @@ soak: tools-present $(READY)
 
 # The long form of each search; the short one, which is its beginning, is among the tests.
 fuzz: tools-present $(READY)
-	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist loadfile -m slow tests/fuzz
+	LNSMADAM_RECORDS=$(RECORDS) $(BIN)/python -m pytest -n auto --dist worksteal -m slow tests/fuzz
 
 # Numba's machine code is not measured: the tests of what it compiles run a second time, as Python.
 coverage: tools-present $(READY)

@@ -1,8 +1,7 @@
 """Makes the strategies of this folder importable by its tests, and leaves records of the searches.
 
 If the environment variable ``LNSMADAM_RECORDS`` names a folder, each property that ran has there a record for the
-verification page. All tests of a property stand in one file, which pytest-xdist gives to one process
-(``--dist loadfile``).
+verification page: of all its tests together, in whichever of pytest-xdist's processes they ran.
 """
 
 import os
@@ -21,18 +20,36 @@ from lnsmadam.proof.records import Kind, Record, save
 def pytest_runtest_makereport(item, call):
     name = getattr(getattr(item, "function", None), "property_name", None)
     if name is not None and call.when == "call":
-        count = COUNTS.setdefault(name, Count())
-        count.seconds += call.duration
-        count.failed += call.excinfo is not None
+        COUNTS.setdefault(name, Count()).add(0, int(call.excinfo is not None), call.duration)
 
 
-def pytest_sessionfinish(exitstatus):
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """In the process that distributes: takes the counts of one that ran tests."""
+    if error:
+        # Its counts are lost.
+        node.config.stash[_IS_WHOLE] = False
+    for name, counts in getattr(node, "workeroutput", {}).get("searches", {}).items():
+        COUNTS.setdefault(name, Count()).add(*counts)
+
+
+_IS_WHOLE = pytest.StashKey[bool]()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["searches"] = {
+            name: (count.examples, count.failed, count.seconds) for name, count in COUNTS.items()
+        }
+        return
     # An interrupted search says nothing.
     folder = os.environ.get("LNSMADAM_RECORDS")
-    if not folder or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    if not folder or not ended or not config.stash.get(_IS_WHOLE, True):
         return
     for name, count in COUNTS.items():
-        found = f"{count.failed} searches found a fault" if count.failed else "none fails"
+        found = f"{count.failed or 'none'} fail{'s' * (count.failed < 2)}"
         record = Record(
             "python",
             Kind.FUZZ,

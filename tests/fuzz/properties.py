@@ -60,14 +60,19 @@ SEED = os.environ.get("LNSMADAM_FUZZ_SEED")
 
 @dataclass
 class Count:
-    """What ran of a property in this process."""
+    """What ran of a property: examples, tests that found one against it, seconds."""
 
     examples: int = 0
     failed: int = 0
     seconds: float = 0.0
 
+    def add(self, examples, failed, seconds):
+        self.examples += examples
+        self.failed += failed
+        self.seconds += seconds
 
-#: By name, those that ran.
+
+#: By name, those that ran in this process; where it distributes, in its processes.
 COUNTS: dict[str, Count] = {}
 
 _BOTH = dict(
@@ -87,7 +92,7 @@ def property_of(name, /, shrink=True, **strategies):
         def counted(*arguments, **named):
             function(*arguments, **named)
             # What an assumption excludes is no example.
-            COUNTS.setdefault(name, Count()).examples += 1
+            COUNTS.setdefault(name, Count()).add(1, 0, 0.0)
 
         def form(examples):
             test = settings(max_examples=examples, phases=phases, **_BOTH)(given(**strategies)(counted))
