@@ -63,8 +63,8 @@ class NetworkConfig:
         Of each layer. By default twice the power of two next to 3 times the RMS ``sqrt(2 / inputs)`` of its first
         weights: about the cap of 6 RMS that narrow networks need.
     mantissa_bits : int
-        Bits below the point of the products' mantissas, at least log2 of the base factor: with fewer, mantissas of two
-        logs would be one, and the last of an octave could be 2.
+        Bits below the point of the products' mantissas, at least log2 of the base factor less 1: with fewer, the last
+        mantissa of an octave would be rounded up to 2.
     sum_fraction_bits : int
         A sum counts ``2**-sum_fraction_bits`` of the largest product.
     sum_width : int
@@ -72,7 +72,7 @@ class NetworkConfig:
     logit_bits : int
         Fraction bits of a logit, in octaves.
     exp_bits : int
-        Fraction bits of ``2**-difference`` in the softmax, at least ``logit_bits``, for the same reason.
+        Fraction bits of ``2**-difference`` in the softmax.
     second_moment : SecondMoment
     warm_up : WarmUp
     state : LNSFormat
@@ -174,12 +174,11 @@ class NetworkConfig:
                 raise ValueError(f"{name} must leave a word for the constant 1, not {top}")
         if self.logit_bits < octave_bits(self.delta.base_factor):
             raise ValueError("Logit bits must be at least those of the deltas' base factor")
-        for bits, least, name in (
-            (self.mantissa_bits, octave_bits(self.base_factor), "Mantissa bits"),
-            (self.exp_bits, self.logit_bits, "Exp bits"),
-        ):
-            if bits < least:
-                raise ValueError(f"{name} must be at least {least}, one for each bit of a log's fraction, not {bits}")
+        # The last of an octave, 2**(1 - 1/g), is between 1 / g and 2 / g below 2, and half a step is 2**-(bits + 1).
+        if self.mantissa_bits < (least := octave_bits(self.base_factor) - 1):
+            raise ValueError(
+                f"Mantissa bits must be at least {least} at base factor {self.base_factor}, not {self.mantissa_bits}"
+            )
         for fmt in (self.activation, self.delta):
             log2_base_factor(fmt)
         if not octave_bits(self.state.base_factor) <= MAX_STATE_OCTAVE_BITS:

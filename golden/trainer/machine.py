@@ -106,7 +106,7 @@ class TrainerConfig:
         return self.delta_log_offset - self.step_ratio * (fmt.log_max - fmt.log_min), self.delta_log_offset
 
     def term_range(self, logs: tuple[int, int]) -> tuple[int, int]:
-        """Range of what an input or a neuron adds to the log of a normalised gradient.
+        """Range of what an input or a neuron adds to the log of a normalised gradient, without a start's correction.
 
         Parameters
         ----------
@@ -119,9 +119,9 @@ class TrainerConfig:
         return logs[0] - state.log_max, logs[1] - state.log_min
 
     @property
-    def carries_bias(self) -> bool:
-        """Whether the factors' RMS is corrected for their start."""
-        return self.network.second_moment is not SecondMoment.NONE and self.network.warm_up is WarmUp.EXACT
+    def terms_carry_bias(self) -> bool:
+        """Whether the input's term also corrects both trackers for their start."""
+        return self.network.second_moment is SecondMoment.FACTORED and self.network.warm_up is WarmUp.EXACT
 
     def describe(self) -> dict[str, Any]:
         """JSON form."""

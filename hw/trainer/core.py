@@ -236,7 +236,7 @@ class Trainer(wiring.Component):
         config, sources, warm_up = self.config, self.sources, self.warm_up
         at = self.term_at - 1
         term = Signal.like(self.lanes[0].input_term, reset_less=True)
-        bias = 2 * warm_up.bias if config.carries_bias and sources.terms.has_trackers else 0
+        bias = 2 * warm_up.bias if config.terms_carry_bias else 0
         m.d.sync += term.eq(sources.term + bias)
         # Nothing but a row that learns changes a weight.
         self.zero = History(m, sources.zero | ~self.learns[at], "zero")

@@ -26,7 +26,7 @@ def factor_layout(config: TrainerConfig) -> data.StructLayout:
 def term_shapes(config: TrainerConfig):
     """Shapes of an input's term, with what corrects both trackers for their start, and of a neuron's."""
     low, high = config.term_range(config.input_log_range)
-    if config.carries_bias and config.network.second_moment is SecondMoment.FACTORED:
+    if config.terms_carry_bias:
         low += 2 * int(bias_table(config.network).min())
     return tuple(signed(signed_bits(*limits)) for limits in ((low, high), config.term_range(config.delta_log_range)))
 

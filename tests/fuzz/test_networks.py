@@ -60,9 +60,7 @@ test_hardware, test_much_hardware = property_of(
 
 # Found by this search, or by reading what it led to.
 #: A traceback: no sum is long enough for a logit, which had a negative width.
-SHORT_SUMS = dataclasses.replace(
-    network_preset("FX", (4, 3, 3)), sum_width=8, sum_fraction_bits=24, weight_tops=(0, 0)
-)  # fmt: skip
+SHORT_SUMS = dataclasses.replace(network_preset("FX", (4, 3, 3)), sum_width=8, sum_fraction_bits=24, weight_tops=(0, 0))
 #: A traceback: all gradients have the log 0, and there was no bit left for its octave.
 ONE_GRADIENT = dataclasses.replace(
     network_preset("FX", (4, 3, 3)), activation=LNSFormat(7, 4, 0, 0), delta=LNSFormat(7, 4, 0, 0),
@@ -88,9 +86,7 @@ def test_hardware_found_wrong(network):
 
 def test_hardware_of_the_least_gradient():
     """Of an input, before the first update and with a worn tracker: the start's correction had no room in its term."""
-    network = dataclasses.replace(
-        network_preset("FO", (4, 3, 3)), activation=LNSFormat(8, 4), warm_up=WarmUp.EXACT
-    )  # fmt: skip
+    network = dataclasses.replace(network_preset("FO", (4, 3, 3)), activation=LNSFormat(8, 4), warm_up=WarmUp.EXACT)
     state = initial(network, 1)
     state = dataclasses.replace(
         state,

@@ -1,7 +1,9 @@
 """What a network may be, and how it is described."""
 
+import contextlib
 import json
 
+import mpmath
 import pytest
 
 from lnsmadam.golden.format import LNSFormat
@@ -29,8 +31,9 @@ WRONG = {
     },
     "Weight tops must be 2, one a layer, not 3": {"weight_tops": (0, 0, 0)},
     "Mantissa bits must be from 1 to 12, not 0": {"mantissa_bits": 0},
-    "Mantissa bits must be at least 2, one for each bit of a log's fraction, not 1": {"mantissa_bits": 1},
-    "Exp bits must be at least 5, one for each bit of a log's fraction, not 4": {"exp_bits": 4, "logit_bits": 5},
+    "Mantissa bits must be at least 2 at base factor 8, not 1": {
+        "activation": LNSFormat(8, 8), "delta": LNSFormat(8, 8), "forward_weight": LNSFormat(8, 8), "mantissa_bits": 1,
+    },
     "Sum fraction bits must be from 4 to 24, not 25": {"sum_fraction_bits": 25},
     "Sum width must be from 6 to 32, not 33": {"sum_width": 33},
     "Logit bits must be from 1 to 6, not 7": {"logit_bits": 7},
@@ -59,6 +62,20 @@ def test_refuses(message):
     with pytest.raises(ValueError, match=message) as caught:
         NetworkConfig(**WRONG[message])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8, 16, 32, 64])
+@pytest.mark.parametrize("bits", range(1, 7))
+def test_no_mantissa_is_2(factor, bits):
+    fmt = LNSFormat(12, factor)
+    with mpmath.workdps(40):
+        last = mpmath.nint(mpmath.mpf(2) ** (bits + 1 - mpmath.mpf(1) / factor))
+    is_refused = last == 2 << bits
+    with pytest.raises(ValueError, match="^Mantissa bits must be") if is_refused else contextlib.nullcontext():
+        NetworkConfig(
+            activation=fmt, delta=fmt, forward_weight=fmt, weight=LNSFormat(14, 64), state=LNSFormat(14, 64),
+            mantissa_bits=bits, logit_bits=6,
+        )  # fmt: skip
 
 
 def test_describes_itself(config):

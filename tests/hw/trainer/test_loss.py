@@ -18,6 +18,8 @@ CONFIGS = {
     "long logits": {
         "sizes": (3, 7), "logit_bits": 2, "sum_fraction_bits": 8, "sum_width": 10, "weight_tops": (9,), "exp_bits": 4,
     },
+    # The least differences are powers of 1.
+    "short powers": {"logit_bits": 6, "exp_bits": 4},
     "33 classes": {"sizes": (4, 4, 33), "delta": LNSFormat(8, 4, -40, 61), "exp_bits": 12, "logit_bits": 3},
 }  # fmt: skip
 

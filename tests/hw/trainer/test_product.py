@@ -24,6 +24,9 @@ CONFIGS = {
                         "forward_weight": LNSFormat(9, 16), "state": LNSFormat(12, 16), "mantissa_bits": 12},
     "octaves": {"weight": LNSFormat(8, 4), "activation": LNSFormat(5, 1), "delta": LNSFormat(4, 1), "delta_top": -2,
                 "forward_weight": LNSFormat(5, 1), "mantissa_bits": 1, "sum_fraction_bits": 4, "sum_width": 8},
+    # Two logs of an octave share a mantissa, and the last is next to 2.
+    "few mantissa bits": {"weight": LNSFormat(10, 64), "activation": LNSFormat(8, 16), "delta": LNSFormat(8, 16),
+                          "forward_weight": LNSFormat(8, 16), "state": LNSFormat(12, 16), "mantissa_bits": 3},
     "levels": {"weight": LNSFormat(10, 32, -200, 199), "forward_weight": LNSFormat(7, 4, -20, 25)},
 }  # fmt: skip
 
@@ -81,6 +84,7 @@ def magnitudes(network, fmt):
     ("preset", "activation", {1, 2, 3}), ("preset", "delta", {1, 2}), ("many fraction bits", "delta", {1, 3}),
     ("narrow forward weights", "delta", {3}),
     ("one base factor", "activation", {1, 2, 3}), ("octaves", "delta", {1}), ("levels", "activation", {2, 3}),
+    ("few mantissa bits", "activation", {1, 2, 3}),
 ])  # fmt: skip
 def test_every_product(run_cycles, name, operand, registered):
     network = NetworkConfig(**CONFIGS[name])
