@@ -65,11 +65,11 @@ def _run_tools(
     platform: Any,
     top: Callable[[], Any],
     folder: Path,
+    environment: Mapping[str, str],
     options: Mapping[str, str],
     check: Callable[[str], None] | None,
 ) -> tuple[dict[str, Any], str]:
-    """Builds in ``folder``; returns nextpnr's report and the log."""
-    environment = {tools.variable(name): tools.find(name) for name in board.tools}
+    """Builds in ``folder`` with the tools that the environment names; returns nextpnr's report and the log."""
     plan = platform.build(
         top(), name=NAME, do_build=False, do_program=False, nextpnr_opts="--seed 1 --report report.json", **options
     )
@@ -147,12 +147,13 @@ def make_bitstream(
             progress(done, 3, what)
 
     tell(0, "Finding the tools")
+    environment = {tools.variable(name): tools.find(name) for name in board.tools}
     versions = {name: tools.version(name) for name in board.tools[:2]}
     tell(1, f"Synthesis, place and route for {board.name}")
     directory.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".building-", dir=directory))
     try:
-        routed, log = _run_tools(board, platform, top, folder, options or {}, check)
+        routed, log = _run_tools(board, platform, top, folder, environment, options or {}, check)
         tell(2, "Writing the report")
         bitstream = f"{board.name}.{board.bitstream}"
         report = {

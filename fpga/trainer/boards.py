@@ -76,4 +76,6 @@ def trainer_board(name: str) -> TrainerBoard:
     try:
         return TRAINER_BOARDS[ALIASES.get(name, name)]
     except KeyError:
-        raise ValueError(f"Board must be one of {', '.join([*TRAINER_BOARDS, *ALIASES])}, not {name!r}") from None
+        raise ValueError(
+            f"Board of a trainer must be one of {', '.join([*TRAINER_BOARDS, *ALIASES])}, not {name!r}"
+        ) from None

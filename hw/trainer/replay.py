@@ -47,14 +47,12 @@ def index_bits(capacity: int) -> int:
 
 def check_capacity(config: TrainerConfig, capacity: int, kind: SampleMemory) -> None:
     """Raises ``ValueError`` if a memory of that kind cannot hold ``capacity`` samples, or they are fewer than 2."""
-    if capacity < 2:
-        raise ValueError(f"Samples must be at least 2, not {capacity}")
-    words = capacity * (config.network.sizes[0] + 1)
-    cells = -(-words // words_per_cell(config.sample_width))
-    if kind is SampleMemory.SINGLE_PORT and cells > CELLS:
-        raise ValueError(f"Samples must fit in {CELLS} words of 16 bits, not {cells}")
-    if words > 1 << ADDRESS_BITS:
-        raise ValueError(f"Samples must have at most {1 << ADDRESS_BITS} words, not {words}")
+    inputs, words = config.network.sizes[0], 1 << ADDRESS_BITS
+    if kind is SampleMemory.SINGLE_PORT:
+        words = min(words, CELLS * words_per_cell(config.sample_width))
+    most = words // (inputs + 1)
+    if not 2 <= capacity <= most:
+        raise ValueError(f"Capacity must be from 2 to {most} samples of {inputs} inputs, not {capacity}")
 
 
 class WordMemory(wiring.Component):

@@ -108,8 +108,11 @@ def test_what_cannot_be_simulated(capsys):
         ("board-sim --lanes 65", "Invalid value for '--lanes': 65 is not in the range 1<=x<=64."),
         ("board-sim --capacity 1", "Invalid value for '--capacity': 1 is not in the range 2<=x<=16384."),
         ("board-sim --baud 7000000", "Baud must divide the clock of .*"),
-        ("board-sim --board ulx4", "Board must be one of icebreaker, .*, not 'ulx4'"),
-        ("board-sim --sizes 1024-2 --capacity 16384", "Samples must .* words.*, not .*"),
+        ("board-sim --board ulx4", "Board of a trainer must be one of icebreaker, .*, not 'ulx4'"),
+        (
+            "board-sim --sizes 1024-2 --capacity 16384",
+            "Capacity must be from 2 to .* samples of 1024 inputs, not 16384",
+        ),
     ):
         assert main(line.split()) == 2
         assert re.fullmatch(f"lnsmadam: {message.replace('+', '[+]')}\n", capsys.readouterr().err), line

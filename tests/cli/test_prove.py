@@ -1,5 +1,7 @@
 """``lnsmadam prove``: what it prints, the status of a failed proof, records."""
 
+import re
+
 import pytest
 from amaranth.hdl import Assert, Module, Signal
 
@@ -9,6 +11,7 @@ from lnsmadam.hw.toolchain import ToolFailed
 from lnsmadam.proof.formal import proofs, sby
 from lnsmadam.proof.formal.proof import Proof
 from lnsmadam.proof.records import Kind, load
+from lnsmadam.units import UNITS
 
 
 def _proof(subject, limit, *, is_long=False):
@@ -63,6 +66,13 @@ def test_subjects_and_long_proofs_are_asked_for(listed, capsys):
 def test_an_unknown_subject_is_an_error(capsys):
     assert main(["prove", "nothing"]) == 2
     assert "Nothing is proved of 'nothing'; subjects are multiply_add" in capsys.readouterr().err
+
+
+def test_the_help_names_all_subjects(capsys):
+    assert main(["prove", "--help"]) == 0
+    text = capsys.readouterr().out
+    others = {proof.subject for proof in proofs.all_proofs()} - set(UNITS)
+    assert len(others) == 3 and all(re.search(rf"\b{subject}\b", text) for subject in others)
 
 
 def test_without_a_verdict_a_proof_fails_and_the_others_have_their_turn(listed, capsys, monkeypatch):

@@ -8,14 +8,17 @@ from lnsmadam.cli.trainer import PRESET_HELP, PRESETS, SIZES_HELP, Sizes
 from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
-from lnsmadam.fpga.trainer.boards import trainer_board
+from lnsmadam.fpga.trainer.boards import TRAINER_BOARDS, trainer_board
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.layout import MAX_LANES
 from lnsmadam.units import UNITS
 
 
 @click.command()
-@click.option("--board", required=True, help=f"One of {', '.join(BOARDS)}.")
+@click.option(
+    "--board", required=True,
+    help=f"One of {', '.join(TRAINER_BOARDS)}; of --design units also {', '.join(BOARDS.keys() - TRAINER_BOARDS)}.",
+)  # fmt: skip
 @click.option("-o", "--output", type=FolderPath(), required=True)
 @click.option(
     "--design",

@@ -29,11 +29,10 @@ def page_command(folder: Path, document: Path | None) -> int:
     """
     records, left = load(folder), other_form(folder)
     if left:
-        click.echo(
-            f"lnsmadam: left out, as of another version of lnsmadam: {left[0]}"
-            + (f" and {len(left) - 1} more" if len(left) > 1 else ""),
-            err=True,
-        )
+        others = f"of another version of lnsmadam: {left[0]}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
+        if not records:
+            raise ValueError(f"There are no records to make a page of, only {others}")
+        click.echo(f"lnsmadam: left out, as {others}", err=True)
     text = page(records)
     if document:
         write_atomically(document, text)

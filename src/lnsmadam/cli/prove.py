@@ -57,7 +57,7 @@ def _record(proof: Proof, verdict: Verdict) -> Record:
 def prove(subjects: tuple[str, ...], with_long: bool, records: Path | None) -> int:
     """Proves what holds for every input, of these subjects or of all.
 
-    A subject is a unit, or another part of which something is proved. What was proved before is not proved again
+    A subject is a unit, or trainer, frames or uart. What was proved before is not proved again
     while circuit, statement and tools are the same.
     """
     proofs = chosen(subjects, with_long=with_long)

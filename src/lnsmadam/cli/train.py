@@ -92,7 +92,7 @@ def _plan(
         raise ValueError(f"--preset must be that of {resume}, which is not {preset}")
     epochs = epochs or run["epochs"]
     if run["done"] >= epochs:
-        raise ValueError(f"{resume} has all of {epochs} epochs behind it: --epochs must be above {run['done']}")
+        raise ValueError(f"{resume} has {run['done']} epochs behind it: --epochs must be above that, not {epochs}")
     plan = Plan.of_task(
         TASKS[run["data"]], network, state, seed=run["seed"], epochs=epochs, first_epoch=run["done"]
     )  # fmt: skip

@@ -75,8 +75,8 @@ def test_what_does_not_fit_is_refused_with_what_it_needs(tmp_path):
     "options, message",
     [
         ({"lanes": 65}, "Lanes must be from 1 to 64, not 65"),
-        ({"capacity": 1}, "Samples must be at least 2, not 1"),
-        ({"capacity": 5000}, "Samples must fit in 65536 words of 16 bits, not 162500"),
+        ({"capacity": 1}, "Capacity must be from 2 to 2016 samples of 64 inputs, not 1"),
+        ({"capacity": 5000}, "Capacity must be from 2 to 2016 samples of 64 inputs, not 5000"),
         ({"clock_hz": 1e6}, "Clock of 1 MHz cannot be made of 12 MHz to within 1 %"),
         ({"baud": 100}, "Baud rate must be at least 2000, not 100: the board drops slower packets"),
         (
@@ -92,7 +92,9 @@ def test_bad_options(options, message, tmp_path):
 
 
 def test_unknown_boards():
-    with pytest.raises(ValueError, match=r"^Board must be one of icebreaker, hx8k-evn, .*, not 'ulx3s-45f'$"):
+    with pytest.raises(
+        ValueError, match=r"^Board of a trainer must be one of icebreaker, hx8k-evn, .*, not 'ulx3s-45f'$"
+    ):
         trainer_board("ulx3s-45f")
     assert trainer_board("ulx3s").board == "ulx3s-85f"
 

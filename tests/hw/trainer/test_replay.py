@@ -208,13 +208,14 @@ def test_a_large_memory_is_one_memory():
 
 def test_what_is_refused():
     block, single = SampleMemory.BLOCK, SampleMemory.SINGLE_PORT
-    with pytest.raises(ValueError, match="^Samples must be at least 2, not 1$"):
+    with pytest.raises(ValueError, match=f"^Capacity must be from 2 to [0-9]+ samples of {INPUTS} inputs, not 1$"):
         check_capacity(MACHINE, 1, block)
     most = CELLS * 2 // (INPUTS + 1)
     check_capacity(MACHINE, most, single)
     check_capacity(WIDE, most // 2, single)
-    with pytest.raises(ValueError, match=f"^Samples must fit in {CELLS} words of 16 bits, not {CELLS + 2}$"):
+    with pytest.raises(ValueError, match=f"^Capacity must be from 2 to {most} samples of .* inputs, not {most + 1}$"):
         check_capacity(MACHINE, most + 1, single)
     check_capacity(MACHINE, most + 1, block)
-    with pytest.raises(ValueError, match="^Samples must have at most 1048576 words, not 1048580$"):
+    check_capacity(MACHINE, 209715, block)
+    with pytest.raises(ValueError, match="^Capacity must be from 2 to 209715 samples of .* inputs, not 209716$"):
         check_capacity(MACHINE, 209716, block)
