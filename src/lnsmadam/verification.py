@@ -44,6 +44,7 @@ Times are of two cores, some of them shared with other runs. Words:
   claimed by itself, of the configurations that those lines name. Of the frame server, receiver and sender are replaced
   by what other lines prove of them. For "stages = core", and for the statements that name this route in
   `proof/formal/arithmetic.py` and `conversions.py`, ABC has first merged what is equal in the two circuits compared.
+  What is proved for "stages = core" are its premises: the induction over time that joins them is written down.
   Each kind of statement has a fault planted in one unit that makes it fail (`tests/formal`); those of stages and
   streams are planted in `multiply`, `multiply_add`, `divide`, `dot` and `madam_update`. What is shown for some cycles
   from power-on, and no longer, is counted by itself, with the cycles.
@@ -52,8 +53,10 @@ Times are of two cores, some of them shared with other runs. Words:
   of corner words (zeros, ones, ends of the range, and their neighbours).
   DIRECTED
 - **worst error**: the largest found of the golden model against real numbers, over the arguments that the line names:
-  all of them, or so many. All are looked at in floating point, the worst again with 50 digits.
-- **gate level**: the netlist after synthesis, with the vendor cells' models of Yosys, on every argument or sampled.
+  all of them, or so many. All are looked at in floating point, the worst again with 50 digits. The summary has that
+  of the default configuration; other formats stand in the unit's section.
+- **gate level**: the netlist after synthesis, with the vendor cells' models of Yosys, on every argument or sampled;
+  what ran again under random pauses is counted with it.
 - **mutants killed**: of single faults put into the unit's netlist, the share that a bench notices: the batch bench of
   `simulate`, with resets in mid-flow, the number of cycles compared, and at the end every argument where they can be
   listed. They are drawn evenly over its cells, wires and source lines; of a large unit they are a sample of all there
@@ -62,8 +65,12 @@ Times are of two cores, some of them shared with other runs. Words:
 - **source**: a digest of a unit's golden model, its hard operands and its hardware, and of all that these import
   (`proof/provenance.py`): two pages that show the same speak of the same circuit. Of netlists, how they are made counts
   too; the benches do not.
+- **fuzz**: inputs that hypothesis draws, the same ones in each run of a version of it; an example is one that was not
+  excluded, and of what goes through all units there are as many for each.
 - **toggles**: of the bits of the unit's Verilog, the share that the bench has seen rise and fall; bits proved constant
   are not counted.
+- **branches**: of the unit's Verilog, the share of its choices' outcomes that the bench has taken; of the Python, those
+  that the tests take, in the folder named.
 """
 
 
