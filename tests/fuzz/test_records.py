@@ -41,7 +41,7 @@ def search(tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", *arguments, str(tmp_path)],
             env={**os.environ, "LNSMADAM_RECORDS": str(tmp_path / "records")}, cwd=tmp_path, capture_output=True,
-            text=True, timeout=120,
+            text=True, timeout=300,
         )  # fmt: skip
         return load(tmp_path / "records"), done.stdout
 
