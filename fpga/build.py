@@ -60,6 +60,13 @@ def check_baud(baud: int) -> None:
         raise ValueError(f"Baud rate must be at least {SLOWEST_BAUD}, not {baud}: the board drops slower packets")
 
 
+def default_divisor(platform: Any, baud: int) -> int:
+    """Cycles of a bit, of the board's own clock; raises ``ValueError`` for a rate that it cannot make."""
+    divisor = divisor_of(float(platform.default_clk_frequency), baud)
+    check_baud(baud)
+    return divisor
+
+
 def _run_tools(
     board: Board,
     platform: Any,
@@ -219,8 +226,7 @@ def build(
     check_units(units)
     platform = board.make()
     clock_hz = float(platform.default_clk_frequency)
-    divisor = divisor_of(clock_hz, baud)
-    check_baud(baud)
+    divisor = default_divisor(platform, baud)
     details = {
         "clock_mhz": clock_hz / 1e6,
         "baud": baud,

@@ -69,9 +69,6 @@ def build_trainer(
     hz = pll.output_hz
     divisor = divisor_of(hz, baud)
     check_baud(baud)
-    device = TrainerDevice(
-        machine, capacity=capacity, timeout=round(hz * TIMEOUT_S), clock_hz=round(hz), kind=entry.memory
-    )
     details = {
         "network": network.describe(),
         "lanes": machine.lanes,
@@ -80,13 +77,19 @@ def build_trainer(
         "baud": baud,
     }
 
+    def top() -> TrainerTop:
+        device = TrainerDevice(
+            machine, capacity=capacity, timeout=round(hz * TIMEOUT_S), clock_hz=round(hz), kind=entry.memory
+        )
+        return TrainerTop(device, divisor=divisor, clock=BoardClock(made_for.family, pll))
+
     def check(rtlil: str) -> None:
         dataclasses.replace(least, bram=blocks_of(rtlil, entry.part.family)).check(entry.board, entry.part)
 
     return make_bitstream(
         made_for,
         platform,
-        lambda: TrainerTop(device, divisor=divisor, clock=BoardClock(made_for.family, pll)),
+        top,
         directory,
         details=details,
         options=tool_options(entry.memory),

@@ -5,6 +5,7 @@ takes minutes (simulators, synthesis, trainings, boards) stands still at the fir
 """
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from unittest import mock
 
 import click
+import pytest
+from amaranth.hdl import Fragment, Module
 from hypothesis import strategies as st
 from properties import property_of
 
@@ -231,6 +234,22 @@ def check_written(folder, before, out):
             assert f"module {manifest['top']}(" in verilog
         elif path.suffix == ".v":
             assert path.with_suffix(".json").exists() or path.stem.endswith("_tb"), f"{name} without its manifest"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "build --board icebreaker --design units --baud 7 -o {new}",
+        "build --board icebreaker --design units --baud 7000001 -o {new}",
+        "build --board ulx3s --lanes 3 --capacity 5 -o {new}",
+    ],
+)
+def test_a_build_that_is_refused_leaves_no_design_behind(line):
+    # Amaranth warns of each part that nothing builds, when it is forgotten and something has been built before; as
+    # other warnings, that fails a test.
+    Fragment.get(Module(), None)
+    assert check(line.split()) == 2
+    gc.collect()
 
 
 def command_lines_end(words):

@@ -8,6 +8,7 @@ from lnsmadam.cli.trainer import PRESET_HELP, PRESETS, SIZES_HELP, Sizes
 from lnsmadam.console import FolderPath, progress_bar
 from lnsmadam.fpga.boards import BOARDS, DEFAULT_BAUD, board_named
 from lnsmadam.fpga.build import build as build_board
+from lnsmadam.fpga.build import default_divisor
 from lnsmadam.fpga.trainer.boards import TRAINER_BOARDS, trainer_board
 from lnsmadam.golden.trainer.config import network_preset
 from lnsmadam.golden.trainer.layout import MAX_LANES
@@ -56,6 +57,8 @@ def build(
             for name, value in given.items():
                 if value is not None:
                     raise click.UsageError(f"--{name} is an option of --design trainer")
+            # Before there are units: Amaranth warns of those that nothing builds.
+            default_divisor(chosen.make(), baud)
             units = [UNITS[name].build(UNITS[name].configure({})) for name in ("multiply_add", "madam_update")]
             report = build_board(chosen, units, output, baud=baud, progress=tell)
         else:
