@@ -4,6 +4,7 @@ If the environment variable ``LNSMADAM_RECORDS`` names a folder, each property t
 verification page: of all its tests together, in whichever of pytest-xdist's processes they ran.
 """
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -12,36 +13,33 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from properties import COUNTS, PROPERTIES, Count
+from properties import COUNTS, PROPERTIES
 
 from lnsmadam.proof.records import Kind, Record, save
+
+#: Of a session: False where counts of a process are lost.
+_IS_WHOLE = pytest.StashKey[bool]()
 
 
 def pytest_runtest_makereport(item, call):
     name = getattr(getattr(item, "function", None), "property_name", None)
     if name is not None and call.when == "call":
-        COUNTS.setdefault(name, Count()).add(0, int(call.excinfo is not None), call.duration)
+        COUNTS[name].add(0, int(call.excinfo is not None), call.duration)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
     """In the process that distributes: takes the counts of one that ran tests."""
     if error:
-        # Its counts are lost.
         node.config.stash[_IS_WHOLE] = False
     for name, counts in getattr(node, "workeroutput", {}).get("searches", {}).items():
-        COUNTS.setdefault(name, Count()).add(*counts)
-
-
-_IS_WHOLE = pytest.StashKey[bool]()
+        COUNTS[name].add(*counts)
 
 
 def pytest_sessionfinish(session, exitstatus):
     config = session.config
     if hasattr(config, "workeroutput"):
-        config.workeroutput["searches"] = {
-            name: (count.examples, count.failed, count.seconds) for name, count in COUNTS.items()
-        }
+        config.workeroutput["searches"] = {name: dataclasses.astuple(count) for name, count in COUNTS.items()}
         return
     # An interrupted search says nothing.
     folder = os.environ.get("LNSMADAM_RECORDS")

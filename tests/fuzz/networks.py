@@ -47,7 +47,6 @@ def odd_networks(draw, most_layers=4):
     sizes = draw(layers(most_layers))
     generators = [draw(st.sampled_from(GENERATORS)) for _ in range(2)]
     bits = st.integers(1, min(12, *(generator.bits for generator in generators)))
-    logit_bits = draw(st.integers(max(octave_bits, 1), 6))
     width, fraction_bits = draw(st.integers(6, 28)), draw(st.integers(4, 24))
     return NetworkConfig(
         sizes=sizes,
@@ -62,7 +61,7 @@ def odd_networks(draw, most_layers=4):
         mantissa_bits=draw(st.integers(max(octave_bits - 1, 1), 12)),
         sum_fraction_bits=max(fraction_bits, width - 16),
         sum_width=width,
-        logit_bits=logit_bits,
+        logit_bits=draw(st.integers(max(octave_bits, 1), 6)),
         exp_bits=draw(st.integers(4, 12)),
         second_moment=draw(st.sampled_from(SecondMoment)),
         warm_up=draw(warm_ups),

@@ -6,6 +6,7 @@ The environment variable ``LNSMADAM_FUZZ_SEED`` is another beginning of both, fo
 
 import functools
 import os
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ class Count:
 
 
 #: By name, those that ran in this process; where it distributes, in its processes.
-COUNTS: dict[str, Count] = {}
+COUNTS: dict[str, Count] = defaultdict(Count)
 
 _BOTH = dict(
     derandomize=SEED is None, deadline=None, database=None, verbosity=Verbosity.quiet,
@@ -92,7 +93,7 @@ def property_of(name, /, shrink=True, **strategies):
         def counted(*arguments, **named):
             function(*arguments, **named)
             # What an assumption excludes is no example.
-            COUNTS.setdefault(name, Count()).add(1, 0, 0.0)
+            COUNTS[name].add(1, 0, 0.0)
 
         def form(examples):
             test = settings(max_examples=examples, phases=phases, **_BOTH)(given(**strategies)(counted))
